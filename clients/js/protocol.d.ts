@@ -184,6 +184,32 @@ export interface PresenceRequestFrame {
   payload?: PresenceRequestPayload | null;
 }
 
+/** The payload of SEEN. */
+export interface SeenRequestPayload {
+  /** The epoch of the room in which `seq` counts. */
+  epoch: string;
+  /** All messages up to this one have been seen. */
+  seq: number;
+}
+
+/**
+ * The user has seen a room's messages up to this one. There is no answer but ERROR. Once a second is enough: each says all that
+ * those before have said. The room's namespace has to say `receipts: seen`, and the client to be a member.
+ */
+export interface SeenFrame {
+  type: "SEEN";
+  /** The client's name for this frame; the answer has it as `ref`. Random ids are best. */
+  id?: string | null;
+  /** Ms since the Unix epoch; for the client's own use, Warren sets its own. */
+  timestamp?: number | null;
+  /** The version of the protocol. */
+  version?: "1.0" | null;
+  /** The room; if missing, the first one joined at connect. */
+  room?: string | null;
+  /** Up to where. */
+  payload: SeenRequestPayload;
+}
+
 /**
  * Ask a backend service something. The answer is one RESPONSE or several, or ERROR. ERROR has `no_service` (nobody consumes for
  * this service), `overloaded`, `timeout` or `forbidden`.
@@ -262,6 +288,11 @@ export interface ClientMessageOf<Type extends string, Payload> {
   include_sender?: boolean | null;
   /** For rooms in which slow readers get only the latest message of each key. */
   key?: string | null;
+  /**
+   * Say by RECEIPT when the message is written to all sockets that it is for, and (`seen`) when as many users have seen it as
+   * were there. It needs an `id`, and a room whose namespace says so.
+   */
+  receipt?: "seen" | "written" | null;
   /** W3C trace context. */
   traceparent?: string | null;
 }
@@ -455,6 +486,36 @@ export interface AckFrame {
   payload: AckPayload;
 }
 
+/** The payload of RECEIPT. */
+export interface ClientReceiptPayload {
+  /** What this is about. */
+  level: "seen" | "written";
+  /** False: not in time, or not known; send the message again (same `id`) to ask anew. */
+  complete: boolean;
+  /** Of `seen`: how many users were there to see it when it was accepted, without its sender. */
+  readers?: number;
+  /** Of `seen`: how many have. */
+  seen?: number;
+}
+
+/**
+ * What has become of a message that asked for it: first `written`, then `seen` where that was asked. `written`: each gateway that
+ * held members has put it on their sockets, or has died: then its clients come back elsewhere, and get it there.
+ */
+export interface ReceiptFrame {
+  type: "RECEIPT";
+  /** When the frame was made, in ms since the Unix epoch. */
+  timestamp: number;
+  /** The version of the protocol. */
+  version: "1.0";
+  /** The message's room. */
+  room: string;
+  /** The message's `id`. */
+  ref: string;
+  /** What has become of it. */
+  payload: ClientReceiptPayload;
+}
+
 /** The payload of HISTORY. */
 export interface HistoryPayload {
   /** Messages as they were delivered, the oldest first. */
@@ -523,6 +584,20 @@ export interface PresenceMember {
 }
 
 /**
+ * Who has seen a room's messages up to where: `users` of whom that is news, or all on the first page. A seq only grows, so what
+ * is told may be taken in any mixture: the greatest one counts. Whoever has the same `sum` of all seqs knows of all; else read
+ * the first page. Another epoch voids all that was known.
+ */
+export interface SeenPayload {
+  /** The epoch of the room in which the seqs count. */
+  epoch: string;
+  /** The sum of the seqs of all users who have seen anything. */
+  sum: number;
+  /** User: the seq up to which it has seen all. */
+  users?: Record<string, number>;
+}
+
+/**
  * The payload of PRESENCE: what there is, with a page of it, or with what has changed. The answer to an update is empty, the
  * answer to who wants to watch has `watching` alone.
  */
@@ -547,6 +622,8 @@ export interface PresencePayload {
   left?: string[];
   /** Those whose `info` has changed. */
   updated?: PresenceMember[];
+  /** Who has seen what, where the room tells that (`receipts: seen` in its namespace). */
+  seen?: SeenPayload;
   /** Whether this connection is told from now on; false: it may not be. */
   watching?: boolean;
 }
@@ -698,7 +775,12 @@ export interface NotificationHeaders {
   /** For rooms in which slow readers get only the latest message of each key. */
   key?: string | null;
   /** With the property `reply_to`: send a receipt once the message has got so far. */
-  receipt?: "accepted" | "written" | null;
+  receipt?: "accepted" | "seen" | "written" | null;
+  /**
+   * Tell backends by `message.undelivered` where nobody has seen it after so many milliseconds. The room's namespace has to say
+   * `receipts: seen`.
+   */
+  seen_within_ms?: number | null;
 }
 
 /** One entry of a list of notifications. Unknown fields are passed over. */
@@ -719,6 +801,11 @@ export interface NotificationEntry {
   expiration?: number | null;
   /** W3C trace context. */
   traceparent?: string | null;
+  /**
+   * Tell backends by `message.undelivered` where nobody has seen it after so many milliseconds. The room's namespace has to say
+   * `receipts: seen`.
+   */
+  seen_within_ms?: number | null;
 }
 
 /** The AMQP headers of a notification that can't be delivered; its body is what came. */
@@ -759,6 +846,10 @@ export interface ReceiptPayload {
   written?: number;
   /** How many gateways have ended before they could; their members catch up. */
   lost?: number;
+  /** How many users were there to see it; only of a receipt of `seen`. */
+  readers?: number;
+  /** How many users have seen it, whether they were there or came later; only of `seen`. */
+  seen?: number;
   /** Why the message was refused; it was set aside. */
   refused?: string;
   /** Why nothing is known: `overloaded`, too many receipts are open. */
@@ -795,8 +886,8 @@ export interface MembershipEvent {
 }
 
 /**
- * A message was accepted (`message`), or nobody was there for it (`message.undelivered`). A push service that binds
- * `message.undelivered.#` hears who was away.
+ * A message was accepted (`message`), or nobody was there for it, or has seen it in the time that its sender gave
+ * (`message.undelivered`). A push service that binds `message.undelivered.#` hears who was away.
  */
 export interface MessageEvent {
   /** Names the event; a repeat has the same one. It is also the AMQP property `message_id`. */
@@ -823,6 +914,11 @@ export interface MessageEvent {
   encoding?: "base64";
   /** What the sender sent. */
   payload: unknown;
+  /**
+   * Of `message.undelivered`: `nobody` (was there), `unseen` (in its time), or `overloaded` (too many messages of its shard wait
+   * to be seen, so it is told at once).
+   */
+  reason?: string;
 }
 
 /** The AMQP headers of an event, as the AMQP binding of CloudEvents 1.0 has them. */
@@ -864,10 +960,18 @@ export interface PublishCommand {
   expiration?: number | null;
   /** W3C trace context of the message, as the header of that name. */
   traceparent?: string | null;
+  /**
+   * Tell backends by the event `message.undelivered` where nobody has seen it after so many milliseconds. The room's namespace
+   * has to say `receipts: seen`.
+   */
+  seen_within_ms?: number | null;
   /** Wait for so many milliseconds for the message's receipt: its place in its room, and who is there. */
   wait_ms?: number;
-  /** What `wait_ms` waits for: the place, or that all gateways with members have written it, too. */
-  receipt?: "accepted" | "written";
+  /**
+   * What `wait_ms` waits for: the place; that all gateways with members have written it, too; or that as many users have seen it
+   * as were there, too.
+   */
+  receipt?: "accepted" | "seen" | "written";
 }
 
 /** The message is in the log, committed by a majority of the broker's nodes. With `wait_ms` also where it stands in its room. */
@@ -894,6 +998,10 @@ export interface Published {
   lost?: number;
   /** False: `wait_ms` was over before all was known. */
   complete?: boolean;
+  /** How many users were there to see it; with `receipt: seen`. */
+  readers?: number;
+  /** How many users have seen it; with `receipt: seen`. */
+  seen?: number;
 }
 
 /** Many messages, each for itself: each is checked, allowed and answered as one that comes alone. */
@@ -902,8 +1010,11 @@ export interface BatchCommand {
   messages: PublishCommand[];
   /** Wait for so many milliseconds for the message's receipt: its place in its room, and who is there. */
   wait_ms?: number;
-  /** What `wait_ms` waits for: the place, or that all gateways with members have written it, too. */
-  receipt?: "accepted" | "written";
+  /**
+   * What `wait_ms` waits for: the place; that all gateways with members have written it, too; or that as many users have seen it
+   * as were there, too.
+   */
+  receipt?: "accepted" | "seen" | "written";
 }
 
 /** One thing that is wrong with a command. */
@@ -940,6 +1051,10 @@ export interface Outcome {
   lost?: number;
   /** False: `wait_ms` was over before all was known. */
   complete?: boolean;
+  /** How many users were there to see it; with `receipt: seen`. */
+  readers?: number;
+  /** How many users have seen it; with `receipt: seen`. */
+  seen?: number;
   /** Why it was refused: the code of a problem. */
   code?: string;
   /** What is wrong with it. */
@@ -981,10 +1096,18 @@ export interface BroadcastCommand {
   expiration?: number | null;
   /** W3C trace context of the message, as the header of that name. */
   traceparent?: string | null;
+  /**
+   * Tell backends by the event `message.undelivered` where nobody has seen it after so many milliseconds. The room's namespace
+   * has to say `receipts: seen`.
+   */
+  seen_within_ms?: number | null;
   /** Wait for so many milliseconds for the message's receipt: its place in its room, and who is there. */
   wait_ms?: number;
-  /** What `wait_ms` waits for: the place, or that all gateways with members have written it, too. */
-  receipt?: "accepted" | "written";
+  /**
+   * What `wait_ms` waits for: the place; that all gateways with members have written it, too; or that as many users have seen it
+   * as were there, too.
+   */
+  receipt?: "accepted" | "seen" | "written";
 }
 
 /**
@@ -1411,6 +1534,7 @@ export type ClientFrame =
   | LeaveFrame
   | HistoryRequestFrame
   | PresenceRequestFrame
+  | SeenFrame
   | RequestFrame
   | CancelFrame
   | PingFrame
@@ -1423,6 +1547,7 @@ export type ServerFrame =
   | JoinedFrame
   | LeftFrame
   | AckFrame
+  | ReceiptFrame
   | HistoryFrame
   | DroppedFrame
   | PresenceFrame

@@ -153,6 +153,34 @@ class PresenceRequestFrame(TypedDict):
     payload: NotRequired[PresenceRequestPayload | None]
 
 
+class SeenRequestPayload(TypedDict):
+    """The payload of SEEN."""
+
+    # The epoch of the room in which `seq` counts.
+    epoch: str
+    # All messages up to this one have been seen.
+    seq: int
+
+
+class SeenFrame(TypedDict):
+    """The user has seen a room's messages up to this one. There is no answer but ERROR. Once a second is
+    enough: each says all that those before have said. The room's namespace has to say `receipts: seen`, and
+    the client to be a member.
+    """
+
+    type: Literal["SEEN"]
+    # The client's name for this frame; the answer has it as `ref`. Random ids are best.
+    id: NotRequired[str | None]
+    # Ms since the Unix epoch; for the client's own use, Warren sets its own.
+    timestamp: NotRequired[int | None]
+    # The version of the protocol.
+    version: NotRequired[Literal["1.0"] | None]
+    # The room; if missing, the first one joined at connect.
+    room: NotRequired[str | None]
+    # Up to where.
+    payload: SeenRequestPayload
+
+
 class RequestFrame(TypedDict):
     """Ask a backend service something. The answer is one RESPONSE or several, or ERROR. ERROR has
     `no_service` (nobody consumes for this service), `overloaded`, `timeout` or `forbidden`.
@@ -232,6 +260,9 @@ class ClientMessage(TypedDict):
     include_sender: NotRequired[bool | None]
     # For rooms in which slow readers get only the latest message of each key.
     key: NotRequired[str | None]
+    # Say by RECEIPT when the message is written to all sockets that it is for, and (`seen`) when as many
+    # users have seen it as were there. It needs an `id`, and a room whose namespace says so.
+    receipt: NotRequired[Literal["seen", "written"] | None]
     # W3C trace context.
     traceparent: NotRequired[str | None]
 
@@ -426,6 +457,38 @@ class AckFrame(TypedDict):
     payload: AckPayload
 
 
+class ClientReceiptPayload(TypedDict):
+    """The payload of RECEIPT."""
+
+    # What this is about.
+    level: Literal["seen", "written"]
+    # False: not in time, or not known; send the message again (same `id`) to ask anew.
+    complete: bool
+    # Of `seen`: how many users were there to see it when it was accepted, without its sender.
+    readers: NotRequired[int]
+    # Of `seen`: how many have.
+    seen: NotRequired[int]
+
+
+class ReceiptFrame(TypedDict):
+    """What has become of a message that asked for it: first `written`, then `seen` where that was asked.
+    `written`: each gateway that held members has put it on their sockets, or has died: then its clients come
+    back elsewhere, and get it there.
+    """
+
+    type: Literal["RECEIPT"]
+    # When the frame was made, in ms since the Unix epoch.
+    timestamp: int
+    # The version of the protocol.
+    version: Literal["1.0"]
+    # The message's room.
+    room: str
+    # The message's `id`.
+    ref: str
+    # What has become of it.
+    payload: ClientReceiptPayload
+
+
 class HistoryPayload(TypedDict):
     """The payload of HISTORY."""
 
@@ -498,6 +561,20 @@ class PresenceMember(TypedDict):
     info: NotRequired[Any]
 
 
+class SeenPayload(TypedDict):
+    """Who has seen a room's messages up to where: `users` of whom that is news, or all on the first page. A
+    seq only grows, so what is told may be taken in any mixture: the greatest one counts. Whoever has the same
+    `sum` of all seqs knows of all; else read the first page. Another epoch voids all that was known.
+    """
+
+    # The epoch of the room in which the seqs count.
+    epoch: str
+    # The sum of the seqs of all users who have seen anything.
+    sum: int
+    # User: the seq up to which it has seen all.
+    users: NotRequired[dict[str, int]]
+
+
 class PresencePayload(TypedDict):
     """The payload of PRESENCE: what there is, with a page of it, or with what has changed. The answer to an
     update is empty, the answer to who wants to watch has `watching` alone.
@@ -523,6 +600,8 @@ class PresencePayload(TypedDict):
     left: NotRequired[list[str]]
     # Those whose `info` has changed.
     updated: NotRequired[list[PresenceMember]]
+    # Who has seen what, where the room tells that (`receipts: seen` in its namespace).
+    seen: NotRequired[SeenPayload]
     # Whether this connection is told from now on; false: it may not be.
     watching: NotRequired[bool]
 
@@ -684,7 +763,10 @@ class NotificationHeaders(TypedDict):
     # For rooms in which slow readers get only the latest message of each key.
     key: NotRequired[str | None]
     # With the property `reply_to`: send a receipt once the message has got so far.
-    receipt: NotRequired[Literal["accepted", "written"] | None]
+    receipt: NotRequired[Literal["accepted", "seen", "written"] | None]
+    # Tell backends by `message.undelivered` where nobody has seen it after so many milliseconds. The room's
+    # namespace has to say `receipts: seen`.
+    seen_within_ms: NotRequired[int | None]
 
 
 class NotificationEntry(TypedDict):
@@ -706,6 +788,9 @@ class NotificationEntry(TypedDict):
     expiration: NotRequired[int | None]
     # W3C trace context.
     traceparent: NotRequired[str | None]
+    # Tell backends by `message.undelivered` where nobody has seen it after so many milliseconds. The room's
+    # namespace has to say `receipts: seen`.
+    seen_within_ms: NotRequired[int | None]
 
 
 # The AMQP headers of a notification that can't be delivered; its body is what came.
@@ -751,6 +836,10 @@ class ReceiptPayload(TypedDict):
     written: NotRequired[int]
     # How many gateways have ended before they could; their members catch up.
     lost: NotRequired[int]
+    # How many users were there to see it; only of a receipt of `seen`.
+    readers: NotRequired[int]
+    # How many users have seen it, whether they were there or came later; only of `seen`.
+    seen: NotRequired[int]
     # Why the message was refused; it was set aside.
     refused: NotRequired[str]
     # Why nothing is known: `overloaded`, too many receipts are open.
@@ -789,8 +878,8 @@ class MembershipEvent(TypedDict):
 
 
 class MessageEvent(TypedDict):
-    """A message was accepted (`message`), or nobody was there for it (`message.undelivered`). A push service
-    that binds `message.undelivered.#` hears who was away.
+    """A message was accepted (`message`), or nobody was there for it, or has seen it in the time that its
+    sender gave (`message.undelivered`). A push service that binds `message.undelivered.#` hears who was away.
     """
 
     # Names the event; a repeat has the same one. It is also the AMQP property `message_id`.
@@ -817,6 +906,9 @@ class MessageEvent(TypedDict):
     encoding: NotRequired[Literal["base64"]]
     # What the sender sent.
     payload: Any
+    # Of `message.undelivered`: `nobody` (was there), `unseen` (in its time), or `overloaded` (too many
+    # messages of its shard wait to be seen, so it is told at once).
+    reason: NotRequired[str]
 
 
 class EventHeaders(TypedDict):
@@ -860,10 +952,14 @@ class PublishCommand(TypedDict):
     expiration: NotRequired[int | None]
     # W3C trace context of the message, as the header of that name.
     traceparent: NotRequired[str | None]
+    # Tell backends by the event `message.undelivered` where nobody has seen it after so many milliseconds.
+    # The room's namespace has to say `receipts: seen`.
+    seen_within_ms: NotRequired[int | None]
     # Wait for so many milliseconds for the message's receipt: its place in its room, and who is there.
     wait_ms: NotRequired[int]
-    # What `wait_ms` waits for: the place, or that all gateways with members have written it, too.
-    receipt: NotRequired[Literal["accepted", "written"]]
+    # What `wait_ms` waits for: the place; that all gateways with members have written it, too; or that as
+    # many users have seen it as were there, too.
+    receipt: NotRequired[Literal["accepted", "seen", "written"]]
 
 
 class Published(TypedDict):
@@ -893,6 +989,10 @@ class Published(TypedDict):
     lost: NotRequired[int]
     # False: `wait_ms` was over before all was known.
     complete: NotRequired[bool]
+    # How many users were there to see it; with `receipt: seen`.
+    readers: NotRequired[int]
+    # How many users have seen it; with `receipt: seen`.
+    seen: NotRequired[int]
 
 
 class BatchCommand(TypedDict):
@@ -902,8 +1002,9 @@ class BatchCommand(TypedDict):
     messages: list[PublishCommand]
     # Wait for so many milliseconds for the message's receipt: its place in its room, and who is there.
     wait_ms: NotRequired[int]
-    # What `wait_ms` waits for: the place, or that all gateways with members have written it, too.
-    receipt: NotRequired[Literal["accepted", "written"]]
+    # What `wait_ms` waits for: the place; that all gateways with members have written it, too; or that as
+    # many users have seen it as were there, too.
+    receipt: NotRequired[Literal["accepted", "seen", "written"]]
 
 
 class Fault(TypedDict):
@@ -942,6 +1043,10 @@ class Outcome(TypedDict):
     lost: NotRequired[int]
     # False: `wait_ms` was over before all was known.
     complete: NotRequired[bool]
+    # How many users were there to see it; with `receipt: seen`.
+    readers: NotRequired[int]
+    # How many users have seen it; with `receipt: seen`.
+    seen: NotRequired[int]
     # Why it was refused: the code of a problem.
     code: NotRequired[str]
     # What is wrong with it.
@@ -984,10 +1089,14 @@ class BroadcastCommand(TypedDict):
     expiration: NotRequired[int | None]
     # W3C trace context of the message, as the header of that name.
     traceparent: NotRequired[str | None]
+    # Tell backends by the event `message.undelivered` where nobody has seen it after so many milliseconds.
+    # The room's namespace has to say `receipts: seen`.
+    seen_within_ms: NotRequired[int | None]
     # Wait for so many milliseconds for the message's receipt: its place in its room, and who is there.
     wait_ms: NotRequired[int]
-    # What `wait_ms` waits for: the place, or that all gateways with members have written it, too.
-    receipt: NotRequired[Literal["accepted", "written"]]
+    # What `wait_ms` waits for: the place; that all gateways with members have written it, too; or that as
+    # many users have seen it as were there, too.
+    receipt: NotRequired[Literal["accepted", "seen", "written"]]
 
 
 # Close all connections of a user, or one connection. It meets those that came before the command, and none
@@ -1439,6 +1548,7 @@ ClientFrame = (
     | LeaveFrame
     | HistoryRequestFrame
     | PresenceRequestFrame
+    | SeenFrame
     | RequestFrame
     | CancelFrame
     | PingFrame
@@ -1450,6 +1560,7 @@ ServerFrame = (
     | JoinedFrame
     | LeftFrame
     | AckFrame
+    | ReceiptFrame
     | HistoryFrame
     | DroppedFrame
     | PresenceFrame

@@ -1,4 +1,4 @@
-"""Receipts, with everything real: a stock AMQP publisher asks what has become of its notification."""
+"""Receipts, with everything real: a stock AMQP publisher, and clients, ask what has become of their messages."""
 
 from __future__ import annotations
 
@@ -20,6 +20,14 @@ from warren.topology import Topology
 
 pytestmark = pytest.mark.rabbit
 
+NAMESPACES = json.dumps(
+    [
+        {"name": "chat", "pattern": "chat:*", "presence": "users", "receipts": "seen"},
+        {"name": "users", "pattern": "@*", "receipts": "seen"},
+    ]
+)
+WATCH = {"presence": {"watch": True}}
+
 
 @pytest.fixture
 def pods(rabbit: Rabbit, topology: Topology, tmp_path: Path) -> Iterator[Pods]:
@@ -38,13 +46,13 @@ class Backend:
         self.answers: list[AbstractIncomingMessage] = []
         self.events: list[AbstractIncomingMessage] = []
 
-    async def publish(self, key: str, ident: str, receipt: str) -> None:
+    async def publish(self, key: str, ident: str, receipt: str, **headers: int) -> None:
         message = aio_pika.Message(
             b'"x"',
             message_id=ident,
             correlation_id=f"c-{ident}",
             reply_to=self._queue,
-            headers={"receipt": receipt},
+            headers={"receipt": receipt, **headers},
         )
         await self._notify.publish(message, key)
 
@@ -65,7 +73,8 @@ class Backend:
 @pytest_asyncio.fixture
 async def installation(pods: Pods) -> AsyncIterator[tuple[list[Gateway], list[Router]]]:
     """Two gateways, with two routers behind them."""
-    yield await pods.installation(2, 2, {"WARREN_ROUTER_EVENTS": "undelivered"})
+    settings = {"WARREN_ROUTER_EVENTS": "undelivered", "WARREN_NAMESPACES": NAMESPACES}
+    yield await pods.installation(2, 2, settings)
 
 
 @pytest_asyncio.fixture
@@ -158,3 +167,92 @@ async def test_a_refused_notification_says_why(
     correlation, told = await backend.answer()
     assert correlation == "c-m1"
     assert str(told["refused"]).startswith("invalid address")
+
+
+async def test_a_client_is_told_when_its_message_is_written_and_seen(
+    installation: tuple[list[Gateway], list[Router]],
+):
+    """On whatever gateway the others are; the sender itself does not count."""
+    (first, second), _ = installation
+    async with (
+        await connect(first.url, user="ann") as ann,
+        await connect(second.url, user="bob") as bob,
+        await connect(second.url, user="eve") as eve,
+    ):
+        for client in (ann, bob, eve):
+            await client.join("chat:a")
+        await ann.send("CHAT", room="chat:a", id="m1", payload="hello?", receipt="seen")
+        ack = await ann.expect("ACK", ref="m1")
+        written = await ann.expect("RECEIPT", ref="m1")
+        assert written["payload"] == {"level": "written", "complete": True}
+        place = {"epoch": ack["payload"]["epoch"], "seq": ack["payload"]["seq"]}
+        for client in (ann, bob, eve):
+            await client.send("SEEN", room="chat:a", payload=place)
+        seen = await ann.expect("RECEIPT", ref="m1")
+        assert seen["payload"] == {"level": "seen", "complete": True, "readers": 2, "seen": 2}
+        await ann.send("CHAT", room="default", id="m2", payload="hello?", receipt="written")
+        refused = await ann.expect("ERROR", ref="m2")
+        assert refused["payload"]["code"] == "forbidden"
+
+
+async def test_who_watches_a_room_is_told_who_has_seen_what(
+    installation: tuple[list[Gateway], list[Router]],
+):
+    """With the beat of presence; who comes later, or comes back, reads it with the first page."""
+    (first, second), routers = installation
+    async with await connect(first.url, user="ann") as ann, await connect(second.url, user="bob") as bob:
+        await bob.join("chat:a")
+        for number in range(3):
+            await bob.publish("chat:a", number)
+        await ann.send("JOIN", room="chat:a", id="j", payload=WATCH)
+        joined = await ann.expect("JOINED", ref="j")
+        place = {"epoch": joined["payload"]["epoch"], "seq": 2}
+        await bob.send("SEEN", room="chat:a", payload=place)
+        told = {"epoch": place["epoch"], "sum": 2, "users": {"bob": 2}}
+        await ann.expect("PRESENCE", payload__seen=told, timeout_s=10)
+        for router in routers:  # what is known of it is in the log
+            router.kill()
+            await router.start()
+        await bob.send("SEEN", room="chat:a", payload=place | {"seq": 3})
+        told = told | {"sum": 3, "users": {"bob": 3}}
+        await ann.expect("PRESENCE", payload__seen=told, timeout_s=30)
+        async with await connect(second.url, user="eve") as eve:
+            await eve.send("JOIN", room="chat:a", id="j", payload=WATCH)
+            page = await eve.expect("PRESENCE", payload__page=True)
+            assert page["payload"]["seen"] == told
+
+
+async def test_a_backend_is_told_that_its_notification_is_seen(
+    installation: tuple[list[Gateway], list[Router]], backend: Backend
+):
+    """By the user, on one of its connections."""
+    (first, second), _ = installation
+    async with await connect(first.url, user="ann") as ann, await connect(second.url, user="ann") as tablet:
+        for client in (ann, tablet):
+            await client.expect("JOINED", room="@ann")
+        await backend.publish("user.ann", "m1", "seen")
+        heard = await ann.expect("NOTIFICATION", room="@ann")
+        await ann.send("SEEN", room="@ann", payload={"epoch": heard["epoch"], "seq": heard["seq"]})
+        _, told = await backend.answer()
+        assert (told["written"], told["readers"], told["seen"], told["complete"]) == (2, 1, 1, True)
+
+
+async def test_what_nobody_has_seen_in_time_is_told_as_an_event(
+    installation: tuple[list[Gateway], list[Router]], backend: Backend
+):
+    """With the payload, so that it can be pushed; what was seen is not."""
+    (first, _), _ = installation
+    async with await connect(first.url, user="ann") as ann:
+        await ann.expect("JOINED", room="@ann")
+        await backend.publish("user.ann", "m1", "accepted", seen_within_ms=60_000)
+        heard = await ann.expect("NOTIFICATION", room="@ann")
+        await ann.send("SEEN", room="@ann", payload={"epoch": heard["epoch"], "seq": heard["seq"]})
+        await backend.publish("user.ann", "m2", "accepted", seen_within_ms=1_000)
+        key, event = await backend.event()
+        assert key == "message.undelivered.NOTIFICATION.@ann"
+        assert (event["id"], event["reason"], event["payload"]) == ("m2", "unseen", "x")
+        await backend.publish("user.ann", "m3", "accepted", seen_within_ms=5)
+        for _ in range(2):
+            await backend.answer()
+        _, refused = await backend.answer()
+        assert refused["refused"] == "invalid header seen_within_ms: 1000 to 604800000"

@@ -88,7 +88,7 @@ class Entries:
         for _ in range(chance.randint(0, 5)):
             conn = f"{gateway}~{chance.randint(1, 4)}"
             user, ref = chance.choice(("ann", "bob")), chance.choice(("", "r"))
-            match chance.randint(0, 7):
+            match chance.randint(0, 8):
                 case 0 | 1 | 2:
                     since = chance.choice((None, Position("one-1", 3)))
                     contents.append(self._join(conn, user, ref, since))
@@ -97,6 +97,9 @@ class Entries:
                     contents.append(wire.Watch(watched, conn, user, on=chance.random() < 0.7))
                 case 4:
                     contents.append(wire.Inform(chance.choice(ADDRESSES), conn, self._info()))
+                case 8:
+                    epoch = chance.choice(("one-1", "one-2", "two-1"))
+                    contents.append(wire.Seen(chance.choice(ROOMS), conn, epoch, chance.randint(0, 9)))
                 case 5:
                     rooms = tuple(chance.choices(ROOMS, k=chance.randint(1, 4)))
                     contents.append(wire.Leave(rooms, conn, ref, user))
@@ -145,6 +148,9 @@ class Entries:
             chance.choice(IDS),
             ephemeral=chance.random() < 0.2,
             trace=chance.choice(("", "", "00-1-2-01")),
+            receipt=chance.choice((0, 0, 1, 2, 3)),
+            asker=chance.choice(("", "r")),
+            unseen_ms=chance.choice((0, 0, 1, 5)),
         )
 
 

@@ -59,6 +59,8 @@ from warren.envelope import (
     RouterHeartbeat,
     RouterLeaving,
     Rules,
+    Seen,
+    SeenState,
     Speaker,
     SpeakerProgress,
     TokensRevoked,
@@ -90,6 +92,8 @@ FIELDS: dict[Any, st.SearchStrategy[Any]] = {
     tuple[PresenceMember, ...]: st.lists(
         st.builds(PresenceMember, TEXT, TEXT, st.binary(max_size=50), st.integers(0, 2**64 - 1)), max_size=3
     ).map(tuple),
+    SeenState | None: st.none()
+    | st.builds(SeenState, TEXT, INT, st.lists(st.tuples(TEXT, INT), max_size=3).map(tuple)),
     tuple[SpeakerProgress, ...]: st.lists(SPOKEN, max_size=3).map(tuple),
 }
 KINDS: tuple[type[Any], ...] = get_args(Envelope)
@@ -125,7 +129,7 @@ def test_a_batch_comes_back_as_it_went(envelopes: list[Envelope]) -> None:
 PINNED: list[tuple[Envelope, str]] = [
     (
         Publish("r", "CHAT", b"{}", 5, "g~1", "u", "i"),
-        "920191dc0010a150a172a443484154c4027b7d05a3677e31a175a169c2c2c2a000a000a0",
+        "920191dc0011a150a172a443484154c4027b7d05a3677e31a175a169c2c2c2a000a000a000",
     ),
     (Join("r", "g~1", "u", "", Position("e", 3)), "9201919da14aa172a3677e31a175a092a16503c40000a00000c200"),
     (Leave(("r",), "g~1"), "92019196a14c91a172a3677e31a0a0a0"),
@@ -213,7 +217,7 @@ PINNED: list[tuple[Envelope, str]] = [
     ),
     (
         PresenceDiff("r", 9, 2, 3, 7, (PresenceMember("u", "u", b"{}", 7),), ("v",), (), False),
-        "9201919aa23232a172090203079194a175a175c4027b7d0791a17690c2",
+        "9201919ba23232a172090203079194a175a175c4027b7d0791a17690c2c0",
     ),
     (
         PresenceQuery("r", "g~1", "i", 10, "u", False),
@@ -221,7 +225,7 @@ PINNED: list[tuple[Envelope, str]] = [
     ),
     (
         PresencePage("g~1", "r", "i", 9, 2, 3, 7, (PresenceMember("u", "u", b"{}", 2**64 - 1),), True, False),
-        "9201919ba23234a3677e31a172a169090203079194a175a175c4027b7dcfffffffffffffffffc3c2",
+        "9201919ca23234a3677e31a172a169090203079194a175a175c4027b7dcfffffffffffffffffc3c2c0",
     ),
     (
         CommandResult("i", "@u", b"{}"),
@@ -245,7 +249,11 @@ PINNED: list[tuple[Envelope, str]] = [
     ),
     (
         Receipt("i", "r", "e", 3, False, 2, 4, 1),
-        "9201919ca23330a169a172a16503c20204010000c3",
+        "920191dc0010a23330a169a172a16503c20204010000c3a000ff00",
+    ),
+    (
+        Seen("r", "g~1", "e", 3),
+        "92019195a153a172a3677e31a16503",
     ),
 ]
 

@@ -30,6 +30,7 @@ from warren.log_entries import Mark as Mark
 from warren.log_entries import Notified as Notified
 from warren.log_entries import Publish as Publish
 from warren.log_entries import Rules as Rules
+from warren.log_entries import Seen as Seen
 from warren.log_entries import Watch as Watch
 from warren.position import LogPosition, Position
 
@@ -322,6 +323,16 @@ class PresenceMember(msgspec.Struct, frozen=True, array_like=True, gc=False):
     proof: int  # 64 bits that stand for this member as it is now
 
 
+class SeenState(msgspec.Struct, frozen=True, array_like=True):
+    """Up to which seq of ``epoch`` users have seen a room's messages. ``sum`` is that of all users' seqs: who
+    knows of as much has the same for each, since a seq only grows.
+    """
+
+    epoch: str
+    sum: int
+    users: tuple[tuple[str, int], ...] = ()  # (user, seq), all of them or those that have changed
+
+
 class PresenceDiff(Kind, frozen=True, array_like=True, tag="22"):
     """For those of a gateway who watch ``room``: what has changed there up to ``version``, and what there is
     now. ``digest`` is the sum of all proofs modulo 2^64.
@@ -339,6 +350,7 @@ class PresenceDiff(Kind, frozen=True, array_like=True, tag="22"):
     left: tuple[str, ...] = ()  # keys
     updated: tuple[PresenceMember, ...] = ()
     counts_only: bool = False  # there are more than are told of by name
+    seen: SeenState | None = None  # None: the room does not tell that
 
 
 class PresenceQuery(Kind, frozen=True, array_like=True, tag="23"):
@@ -367,6 +379,7 @@ class PresencePage(Kind, frozen=True, array_like=True, tag="24"):
     members: tuple[PresenceMember, ...] = ()
     more: bool = False
     counts_only: bool = False
+    seen: SeenState | None = None  # of all users; None: the room does not tell that, or it is a later page
 
 
 # ── between routers ─────────────────────────────────────────────────────────────────────────────────────────
@@ -416,11 +429,12 @@ class Progress(Kind, frozen=True, array_like=True, tag="29"):
 
 class Receipt(Kind, frozen=True, array_like=True, tag="30"):
     """What is known of the message ``id`` in ``room``, from the speaker of its shard to the router that
-    asked.
+    asked, or to the gateway of the sender ``conn``.
 
     ``users`` and ``connections`` are those that were there (-1: not known), ``gateways`` those that were to
-    be told, ``written`` how many have been, and ``lost`` how many have died before that. ``complete``: all
-    that was asked for is known.
+    be told, ``written`` how many have been, and ``lost`` how many have died before that; ``readers`` are the
+    users who were there to see it, ``seen`` how many users have, both without its sender. ``complete``: all
+    that ``level`` asks for is known.
     """
 
     id: str
@@ -434,6 +448,10 @@ class Receipt(Kind, frozen=True, array_like=True, tag="30"):
     written: int = 0
     lost: int = 0
     complete: bool = True
+    conn: str = ""
+    level: int = 0  # one of the RECEIPT_ values
+    readers: int = -1  # -1: not known
+    seen: int = 0
 
 
 class Bodies(Kind, frozen=True, array_like=True, tag="17"):
@@ -454,7 +472,7 @@ Envelope = (
     | Number | Read | Speaker | LifeEnded | Reset | Entered | Named | Page | Feed | Bodies
     | Watch | Inform | Commanded | Command | Dismissed | Enrolled | TokensRevoked
     | PresenceDiff | PresenceQuery | PresencePage | CommandResult | ReadQuery | ReadAnswer
-    | ProgressQuery | Progress | Receipt
+    | ProgressQuery | Progress | Receipt | Seen
 )  # fmt: skip
 
 _encoder = msgspec.msgpack.Encoder()
@@ -486,16 +504,20 @@ def size_of(envelope: Envelope) -> int:
         case Join() | Inform():
             return OVERHEAD_BYTES + len(envelope.info)
         case PresencePage():
-            return OVERHEAD_BYTES + _size_of_members(envelope.members)
+            return OVERHEAD_BYTES + _size_of_members(envelope.members) + _size_of_seen(envelope.seen)
         case PresenceDiff():
             members = _size_of_members(envelope.joined) + _size_of_members(envelope.updated)
-            return OVERHEAD_BYTES + members + 64 * len(envelope.left)
+            return OVERHEAD_BYTES + members + 64 * len(envelope.left) + _size_of_seen(envelope.seen)
         case _:
             return OVERHEAD_BYTES
 
 
 def _size_of_members(members: Sequence[PresenceMember]) -> int:
     return sum(OVERHEAD_BYTES + len(member.info) for member in members)
+
+
+def _size_of_seen(seen: SeenState | None) -> int:
+    return 0 if seen is None else 64 * (1 + len(seen.users))
 
 
 def encode(envelopes: Sequence[Envelope]) -> bytes:

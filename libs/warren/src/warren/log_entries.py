@@ -27,6 +27,7 @@ PRESENCE_USERS: Final = 3  # each user, once
 RECEIPT_NONE: Final = 0
 RECEIPT_ACCEPTED: Final = 1  # its place in the log, and who is there
 RECEIPT_WRITTEN: Final = 2  # once each gateway that has members has been told of it, too
+RECEIPT_SEEN: Final = 3  # once as many users have said that they have seen it as were there to see it, too
 
 
 class Kind(msgspec.Struct, frozen=True, array_like=True, tag_field="kind"):
@@ -49,8 +50,9 @@ class Publish(Kind, frozen=True, array_like=True, tag="P"):
     key: str = ""  # for rooms where a slow reader gets the latest of each key only
     expires_ms: int = 0  # not delivered after this, ms since the Unix epoch; 0: never expires
     trace: str = ""  # W3C traceparent of a sampled message, else empty
-    receipt: int = 0  # whether ``asker`` is to be told what becomes of it: one of the RECEIPT_ values
-    asker: str = ""  # the router that passed it on for a backend
+    receipt: int = 0  # whether its sender is to be told what becomes of it: one of the RECEIPT_ values
+    asker: str = ""  # the router that passed it on for a backend, which is told
+    unseen_ms: int = 0  # backends are told where nobody has seen it in this time; 0: they are not
 
 
 class Join(Kind, frozen=True, array_like=True, tag="J"):
@@ -96,6 +98,17 @@ class Inform(Kind, frozen=True, array_like=True, tag="I"):
     info: bytes
 
 
+class Seen(Kind, frozen=True, array_like=True, tag="S"):
+    """The user of the member ``conn`` has seen all messages of ``room`` up to ``seq`` of ``epoch``. From
+    version 2 of the fold on.
+    """
+
+    room: str
+    conn: str
+    epoch: str
+    seq: int
+
+
 class Leave(Kind, frozen=True, array_like=True, tag="L"):
     """``conn`` is no member of ``rooms`` any more; all of them are on one shard. No answer where ``ref`` is
     empty.
@@ -124,7 +137,9 @@ class Hello(Kind, frozen=True, array_like=True, tag="2"):
 
 
 class Notified(Kind, frozen=True, array_like=True, tag="3"):
-    """Heads a record of backends' messages, passed on by a router: only Publishes follow, each with an id."""
+    """Heads a record of backends' messages, passed on by a router: only Publishes follow, each with an id.
+    Where none follows it says what time it is, which a shard in which nothing happens would not know.
+    """
 
     router: str
     at_us: int

@@ -43,6 +43,7 @@ Slow = Literal["disconnect", "drop_oldest", "latest_only"]
 PresenceMode = Literal["off", "count", "connections", "users"]
 Watch = Literal["anyone", "members", "token"]
 Hook = Literal["join", "publish"]
+Receipts = Literal["off", "written", "seen"]
 ConnectHook = Literal["connect"]
 
 MAX_NAMESPACES = 256
@@ -217,6 +218,14 @@ class RoomPolicy:
         "What is told of who is in the room. The namespace of the pattern `@*` governs contacts: who may "
         "watch whether a user is connected.",
         example={"mode": "users", "max": 1_000},
+    )
+    receipts: Receipts = key(
+        "off",
+        Choice(Receipts),
+        "What becomes of messages here that clients may know: nothing (`off`), that one is `written` to all "
+        "sockets that it is for, or also who has `seen` it: then clients may say that they have seen "
+        "messages, and who watches the presence of the room is told.",
+        example="seen",
     )
     hooks: tuple[Hook, ...] = key(
         (),

@@ -3,7 +3,7 @@
 import json
 
 from gateway.core.presence_frames import Proof, diff_payload, hex_of, page_payload, proof_of, proof_payload
-from warren.envelope import PresenceDiff, PresenceMember, PresencePage
+from warren.envelope import PresenceDiff, PresenceMember, PresencePage, SeenState
 
 ANN = PresenceMember("ann", "ann", b'{"status":"away"}', 2**64 - 1)
 TAB = PresenceMember("g~1", "bob", b"", 1)
@@ -52,3 +52,17 @@ def test_proofs_agree_where_the_same_are_there():
     assert not Proof(5, 1, 1, 7).agrees(Proof(5, 1, 2, 7))
     assert not Proof(5, 1, 1, 7).agrees(None)
     assert hex_of(0xAB) == "00000000000000ab"
+
+
+def test_who_has_seen_what_is_told_with_the_sum_of_all():
+    """By name where it is news; a proof has the sum alone, and two with other sums don't agree."""
+    diff = PresenceDiff("r", 12, 2, 3, 7, seen=SeenState("e", 9, (("ann", 4),)))
+    assert json.loads(diff_payload(diff))["seen"] == {"epoch": "e", "sum": 9, "users": {"ann": 4}}
+    proof = proof_of(diff)
+    assert json.loads(proof_payload(proof))["seen"] == {"epoch": "e", "sum": 9}
+    page = PresencePage("g~0", "r", "1", 12, 2, 3, 7, seen=SeenState("e", 9, (("ann", 4), ("bob", 5))))
+    assert json.loads(page_payload(page, ""))["seen"]["users"] == {"ann": 4, "bob": 5}
+    assert proof_of(page) == proof
+    assert not proof.agrees(proof._replace(seen=8))
+    assert not proof.agrees(proof._replace(epoch="f"))
+    assert "seen" not in json.loads(diff_payload(PresenceDiff("r", 12, 2, 3, 7)))

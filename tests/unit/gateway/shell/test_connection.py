@@ -239,6 +239,7 @@ class ListPresence:
 
     def __init__(self) -> None:
         self.did: list[tuple[Any, ...]] = []
+        self.gone: list[str] = []
         self.takes = True
 
     def watch(self, room: str, shard: int, conn: str, *, contact: bool) -> bool:
@@ -254,6 +255,12 @@ class ListPresence:
 
     def ask(self, query: envelope.PresenceQuery, shard: int, digest: str) -> None:
         self.did.append(("ask", query.room, query.ref, digest))
+
+    def saw(self, up: envelope.Seen, shard: int) -> None:
+        self.did.append(("saw", up.room, up.seq))
+
+    def left(self, room: str, conn: str) -> None:
+        self.gone.append(room)
 
 
 def at_once(uplink: Any) -> Leaving:
@@ -349,6 +356,32 @@ async def test_answers_are_told():
     rig.connection.put(envelope.Left("g~1", "default"))
     assert rig.hub.members("default") == ()
     assert [message["type"] for message in rig.transport.messages()] == ["WELCOME", "JOINED", "LEFT"]
+    rig.transport.incoming.put_nowait(None)
+    await running
+    rig.connection.finish()
+
+
+async def test_what_is_seen_and_what_becomes_of_messages_is_told():
+    """SEEN goes to the presence of rooms, before the room is left; a RECEIPT comes to its sender."""
+    rig = Rig(namespaces=Namespaces([RoomPolicy("p", "*p:*", receipts="seen")]))
+    running = asyncio.create_task(rig.connection.run())
+    await asyncio.sleep(0)
+    rig.say("JOIN", room="p:1", id="j")
+    for frame in (
+        rig.say("JOIN", room="p:1", id="j"),
+        rig.say("SEEN", room="p:1", payload={"epoch": "e", "seq": 4}),
+        rig.say("CHAT", room="p:1", id="m", receipt="written", payload=1),
+        rig.say("LEAVE", room="p:1", id="l"),
+    ):
+        rig.connection.put(frame)
+    rig.connection.put(envelope.Receipt("m", "p:1", "e", 5, False, 1, 1, 1, conn="g~1", level=2))
+    assert rig.presence.did == [("saw", "p:1", 4)]
+    assert rig.presence.gone == ["p:1"]
+    assert rig.of(envelope.Publish)[0].receipt == 2
+    told = [message for message in rig.transport.messages() if message["type"] == "RECEIPT"]
+    assert [(each["ref"], each["payload"]) for each in told] == [
+        ("m", {"level": "written", "complete": True})
+    ]
     rig.transport.incoming.put_nowait(None)
     await running
     rig.connection.finish()

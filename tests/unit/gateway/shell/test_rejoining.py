@@ -36,6 +36,7 @@ class Rig:
         self.shards = 4
         self.watched = [Watch(f"r{number}", "g~1", "", True) for number in range(SLICE + 1)]
         self.again: list[Watch] = []
+        self.reported: list[int] = []
         self.doubted: list[int] = []
         self.rejoining = Rejoining("g", self, self, self)  # type: ignore[arg-type]
 
@@ -56,7 +57,11 @@ class Rig:
         assert len(watches) <= SLICE
         self.again += watches
 
+    def report_again(self, shard: int) -> None:
+        self.reported.append(shard)
+
     def doubt(self, shard: int) -> None:
+        assert shard in self.reported
         self.doubted.append(shard)
 
     def joined(self, shard: int) -> list[int]:

@@ -14,6 +14,7 @@ from gateway.core.hub import Hub
 from gateway.core.inputs import TokenAccepted
 from gateway.core.permissions import Identity
 from gateway.core.presence_watchers import BEHIND_S, PresenceWatchers
+from gateway.core.seen_reports import EVERY_S
 from gateway.shell.room_presence import RoomPresence
 from warren import envelope
 from warren.metrics import GatewayMetrics
@@ -175,3 +176,49 @@ def test_everyone_gets_the_same_bytes():
     assert len({id(chunk) for chunk in chunks}) == 1
     assert json.loads(chunks[0][2:])["type"] == "PRESENCE"
     assert rig.heard() == []
+
+
+def seen(seq: int, room: str = "r") -> envelope.Seen:
+    return envelope.Seen(room, "g~1", "e", seq)
+
+
+def test_what_is_seen_goes_up_at_once_and_then_seldom():
+    """The last word is not lost, also where there was no place for it."""
+    rig = Rig()
+    rig.presence.saw(seen(1), 2)
+    rig.presence.saw(seen(2), 2)
+    assert rig.up == [(seen(1), 2)]
+    rig.takes = False
+    rig.clock.advance(EVERY_S)
+    rig.presence.tick(rig.clock.monotonic())
+    rig.takes = True
+    rig.clock.advance(EVERY_S)
+    rig.presence.tick(rig.clock.monotonic())
+    assert rig.up == [(seen(1), 2), (seen(2), 2), (seen(2), 2)]
+
+
+def test_who_leaves_a_room_says_before_what_it_has_seen_there():
+    """And a new life on the shard hears it again while the connection is there."""
+    rig = Rig()
+    rig.presence.saw(seen(1), 2)
+    rig.clock.advance(EVERY_S)
+    rig.presence.report_again(2)
+    assert rig.up == [(seen(1), 2), (seen(1), 2)]
+    rig.presence.saw(seen(2), 2)
+    rig.presence.left("r", "g~1")
+    assert rig.up[2:] == [(seen(2), 2)]
+    rig.presence.report_again(2)
+    rig.presence.left("r", "g~1")
+    assert len(rig.up) == 3
+
+
+def test_nothing_of_it_is_written_before_routers_can_read_it():
+    """A question of presence finds that out, also where nobody watches a room."""
+    rig = Rig()
+    rig.presence.saw(seen(1), 3)
+    rig.presence.tick(rig.clock.monotonic())
+    assert rig.up == []
+    ((shard, query),) = rig.asked
+    assert (shard, query.room, query.count) == (3, "r", True)
+    rig.presence.page(envelope.PresencePage(query.conn, "r", query.ref, 1, 0, 0, 0))
+    assert rig.up == [(seen(1), 3)]

@@ -11,8 +11,10 @@ from router.core.dedup import SeenIds
 from router.core.gateway_batches import GatewayBatches
 from router.core.presence import Presence
 from router.core.room_members import RoomMembers
+from router.core.seen_positions import SeenPositions
 from router.core.sequencer import Sequencer, Standing
-from warren.envelope import Rules
+from router.core.unseen_messages import Unseen, UnseenMessages
+from warren.envelope import Deliver, Rules
 from warren.errors import MalformedEnvelope
 from warren.log_entries import PRESENCE_CONNECTIONS, PRESENCE_USERS
 
@@ -45,7 +47,22 @@ def state(rooms=3, ids=4, members=2, gateways=2):
         GatewayBatches({f"g{number}": (1, number) for number in range(gateways)}, {"z": (3, 1), "y": (4, 2)}),
         presence(members),
         RoomMembers({"c": {"g2": {f"g2~{number:x}": "u" for number in range(members)}}}),
+        seen=seen(members),
+        unseen=UnseenMessages(Unseen(number % 7, 3, message(number)) for number in range(ids)),
     )
+
+
+def seen(users):
+    """Return what is seen in two rooms, one of them large."""
+    made = SeenPositions()
+    for number in reversed(range(min(users, 900))):
+        made.saw("a", 3, f"u{number}", 1 + number % 5)
+    made.saw("b", 4, "u", 1)
+    return made
+
+
+def message(number):
+    return Deliver(f"r{number % 2}", "e", number, "T", b"1", 5, id=f"m{number}")
 
 
 def told(made):
@@ -66,6 +83,8 @@ def told(made):
             for part in made.presence.snapshot()
         ],
         [(room, gateway, list(members.items())) for room, gateway, members in made.watchers.walk()],
+        [(part.room, part.generation, list(part.users.items())) for part in made.seen.snapshot()[1]],
+        made.unseen.snapshot(),
     )
 
 
@@ -112,6 +131,8 @@ def small(version):
         made.presence.came("a", "g~1", "u", PRESENCE_USERS, b"{}", 3)
         made.presence.came("b", "g~1", "u", PRESENCE_CONNECTIONS, b"1", 4)
         made.watchers.join("a", "g", "g~1", "u")
+        made.seen.saw("a", 6, "u", 7)
+        made.unseen.put(Unseen(9, 6, Deliver("a", "e", 7, "T", b"1", 5, id="m7")))
     return made
 
 
@@ -119,7 +140,17 @@ def test_the_bytes_of_a_state_are_pinned():
     """Routers of two releases read each other's: another layout needs another format number."""
     proofs = [small(2).presence.proof("a", "u", 3), small(2).presence.proof("b", "g~1", 4)]
     assert msgspec.msgpack.decode(checkpoint.encoded(0, 1, small(2), 10_000)[0]) == [
-        [0, [1, 0, 1, ["5", "l", 2, 2, 3, 4, 5, False], 6, [1, 0, 1, 0, 1, 1, 0, 2, 1, 0, 0, 0, 0, 0, 0]]],
+        [
+            0,
+            [
+                1,
+                0,
+                1,
+                ["5", "l", 2, 2, 3, 4, 5, False],
+                6,
+                [1, 0, 1, 0, 1, 1, 0, 2, 1, 0, 0, 0, 0, 0, 0, 1, 1],
+            ],
+        ],
         [1, [["a", [6, 7]]]],
         [3, [[["a", "u", "i"], [6, 7]]]],
         [5, [["a", "g", {"g~1": "u"}]]],
@@ -132,6 +163,8 @@ def test_the_bytes_of_a_state_are_pinned():
             ],
         ],
         [9, [["a", "g", {"g~1": "u"}]]],
+        [22, [["a", 6, {"u": 7}]]],
+        [23, [[0, [9, 6, ["D", "a", "e", 7, "T", b"1", 5, "", "", "m7", False, False, "", 0, ""]]]]],
     ]
 
 
@@ -166,7 +199,14 @@ def test_the_bytes_of_what_backends_commanded_are_pinned():
     assert msgspec.msgpack.decode(bodies[0]) == [
         [
             0,
-            [1, 0, 1, ["5", "l", 2, 2, 3, 4, 5, False], 1, [0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 1, 2, 1, 1, 1]],
+            [
+                1,
+                0,
+                1,
+                ["5", "l", 2, 2, 3, 4, 5, False],
+                1,
+                [0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 1, 2, 1, 1, 1, 0, 0],
+            ],
         ],
         [16, [["now", 8], ["forgotten", 3]]],
         [17, [[["@ann", "ann"], 9_000]]],

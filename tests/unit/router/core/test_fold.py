@@ -2,7 +2,7 @@
 
 import pytest
 
-from router.core import checkpoint
+from router.core import checkpoint, unseen_messages
 from router.core import fold as fold_module
 from router.core.effects import (
     Accepted,
@@ -15,6 +15,7 @@ from router.core.effects import (
     Part,
     PresenceChanged,
     Ruled,
+    SeenChanged,
 )
 from router.core.fold import FOLD_VERSION, Fold, UnknownVersion
 from warren import envelope as wire
@@ -36,10 +37,11 @@ from warren.envelope import (
     Publish,
     Refused,
     Rules,
+    Seen,
     Watch,
 )
 from warren.errors import MalformedEnvelope
-from warren.log_entries import PRESENCE_USERS, RECEIPT_ACCEPTED, RECEIPT_WRITTEN
+from warren.log_entries import PRESENCE_USERS, RECEIPT_ACCEPTED, RECEIPT_SEEN, RECEIPT_WRITTEN
 from warren.position import Position
 
 AT = 1_764_000_000_000_000
@@ -594,10 +596,12 @@ def test_who_asks_for_a_receipt_is_told_the_place_and_who_is_there():
     log = Log(NEWER)
     log.hello("g1", Join("a", "g1~1", "ann"), Join("a", "g1~2", "ann"))
     log.hello("g2", Join("a", "g2~1", "bob"))
-    accepted = Accepted(3, "r1", "m1", "a", "life-1", 1, False, ("g1", "g2"), 2, 3, True)
+    accepted = Accepted(
+        3, "r1", "m1", "a", "life-1", 1, False, ("g1", "g2"), 2, 3, RECEIPT_WRITTEN, readers=2
+    )
     assert log.append(Notified("r1", AT), asked())[-1] == accepted
     log.batch("g1", Leave(("a",), "g1~1"))
-    repeat = Accepted(1, "r1", "m1", "a", "life-1", 1, True, ("g1", "g2"), 2, 2, False)
+    repeat = Accepted(1, "r1", "m1", "a", "life-1", 1, True, ("g1", "g2"), 2, 2, RECEIPT_ACCEPTED, readers=2)
     assert log.append(Notified("r1", AT), asked(receipt=RECEIPT_ACCEPTED)) == [repeat]
 
 
@@ -616,7 +620,132 @@ def test_that_nobody_was_there_is_told_to_backends():
     log.hello("g1")
     kinds = [(each.index, each.kind, each.message.seq) for each in log.batch("g1", chat()) if each.index]
     assert kinds == [(1, "message", 1), (2, "undelivered", 1)]
+    assert log.batch("g1", chat())[-1].reason == "nobody"
     assert log.batch("g1", chat(ephemeral=True)) == []
+
+
+def test_a_client_is_told_of_its_own_message():
+    """By its connection; it is no reader of its own message, and a repeat knows who has seen the first."""
+    log = Log(NEWER)
+    log.hello("g1", Join("a", "g1~1", "ann"))
+    log.hello("g2", Join("a", "g2~1", "bob"))
+    told = log.batch("g1", chat("m1", receipt=RECEIPT_SEEN))[-1]
+    assert (told.asker, told.conn, told.user, told.readers, told.seen) == ("", "g1~1", "ann", 1, 0)
+    log.batch("g1", Seen("a", "g1~1", "life-1", 1))
+    log.batch("g2", Seen("a", "g2~1", "life-1", 1))
+    repeat = log.batch("g1", chat("m1", receipt=RECEIPT_SEEN))[-1]
+    assert (repeat.duplicate, repeat.readers, repeat.seen) == (True, 1, 1)
+
+
+# ── what is seen ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def seen_by_two():
+    """Return a log of the newer rules with ann and bob in room a, which stands at 2."""
+    log = Log(NEWER)
+    log.hello("g1", Join("a", "g1~1", "ann"))
+    log.hello("g2", Join("a", "g2~1", "bob"))
+    log.batch("g1", chat("m1"), chat("m2"))
+    return log
+
+
+def test_what_a_member_has_seen_is_told_where_it_is_news():
+    """What is not there nobody can have seen."""
+    log = seen_by_two()
+    assert log.batch("g2", Seen("a", "g2~1", "life-1", 1)) == [SeenChanged(1, "a", "life-1", "bob", 0, 1)]
+    assert log.batch("g2", Seen("a", "g2~1", "life-1", 1)) == []
+    assert log.batch("g2", Seen("a", "g2~1", "life-1", 99)) == [SeenChanged(1, "a", "life-1", "bob", 1, 2)]
+    assert dict(log.fold.seen.users("a", log.fold.generation("a"))) == {"bob": 2}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        Seen("a", "g2~9", "life-1", 1),
+        Seen("b", "g2~1", "life-1", 1),
+        Seen("a", "g2~1", "life-2", 1),
+        Seen("a", "g2~1", "life-1", 0),
+        Seen("a", "g2~1", "life-1", -5),
+    ],
+)
+def test_what_means_nothing_is_passed_over(said):
+    """Of others' rooms, of another epoch, of nothing."""
+    log = seen_by_two()
+    assert log.batch("g2", said) == []
+    assert len(log.fold.seen) == 0
+
+
+def test_a_gateway_says_nothing_for_others_connections():
+    """Its whole entry does not count."""
+    log = seen_by_two()
+    skipped = log.fold.skipped
+    assert log.batch("g1", Seen("a", "g2~1", "life-1", 1)) == []
+    assert log.fold.skipped == skipped + 1
+
+
+def test_before_its_version_nothing_is_seen():
+    """As an older router has it."""
+    log = two_gateways()
+    log.batch("g1", chat("m1"))
+    assert log.batch("g2", Seen("a", "g2~1", "life-1", 1)) == []
+
+
+def wanted(ident, ms, room="a"):
+    return Publish(room, "NOTIFICATION", b"1", AT, id=ident, unseen_ms=ms)
+
+
+def test_what_nobody_has_seen_in_time_is_told_to_backends():
+    """By the first entry of a router behind that time; a gateway's clock says nothing."""
+    log = seen_by_two()
+    log.append(Notified("r1", AT), wanted("w1", 1_000), wanted("w2", 2_000), wanted("w3", 3_000))
+    assert log.fold.unseen_us == AT + 1_000_000
+    number = log.fold.gateways["g1"][1] + 1
+    assert log.append(Batch("g1", 1, number, AT + 9_000_000)) == []
+    (told,) = log.append(Notified("r1", AT + 1_000_000))
+    assert (told.kind, told.reason, told.message.id, told.index) == ("undelivered", "unseen", "w1", 1)
+    log.batch("g2", Seen("a", "g2~1", "life-1", 4))
+    (told,) = log.append(Mark("r1", AT + 9_000_000))[1:]
+    assert (told.message.id, told.reason) == ("w3", "unseen")
+    assert log.fold.unseen_us is None
+
+
+def test_what_nobody_is_there_for_is_told_at_once_and_once():
+    """It does not wait to be seen."""
+    log = seen_by_two()
+    told = log.append(Notified("r1", AT), wanted("w1", 1_000, "b"))
+    assert [each.kind for each in told] == ["message", "undelivered"]
+    assert log.append(Notified("r1", AT + 9_000_000)) == []
+
+
+def test_where_too_much_waits_to_be_seen_it_is_told_at_once(monkeypatch):
+    """Too early rather than never."""
+    monkeypatch.setattr(unseen_messages, "MOST", 1)
+    log = seen_by_two()
+    log.append(Notified("r1", AT), wanted("w1", 1_000))
+    told = log.append(Notified("r1", AT), wanted("w2", 1_000))[-1]
+    assert (told.kind, told.reason, told.message.id) == ("undelivered", "overloaded", "w2")
+
+
+def test_a_client_asks_nobody_to_tell_that_it_was_not_seen():
+    """That is for backends."""
+    log = seen_by_two()
+    log.batch("g1", chat("m3", unseen_ms=1_000))
+    assert log.fold.unseen_us is None
+
+
+def test_what_is_seen_and_to_be_seen_survives_a_checkpoint():
+    """A restored fold tells the same."""
+    log = seen_by_two()
+    log.batch("g2", Seen("a", "g2~1", "life-1", 1))
+    log.append(Notified("r1", AT), wanted("w1", 1_000))
+    bodies, _ = log.fold.parts()
+    twin = Log(None)
+    twin.fold = Fold.restored(0, 1, log.fold.offset, bodies)
+    for entry in (
+        [Batch("g2", 1, log.fold.gateways["g2"][1] + 1, AT), Seen("a", "g2~1", "life-1", 2)],
+        [Notified("r1", AT + 2_000_000)],
+    ):
+        assert twin.append(*entry) == log.append(*entry) != []
 
 
 def test_before_its_version_of_the_rules_nothing_new_is_told():

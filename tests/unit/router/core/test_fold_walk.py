@@ -93,6 +93,7 @@ class Model:
     def begin(self, rules):
         self.rules = rules
         self.last = {}  # (room, epoch) ▶ seq
+        self.unseen = []  # messages that nobody has seen in time
         self.members = {}  # (room, connection) ▶ user
         self.living = {}
         self.acknowledged = {}  # (room, connection's user, id) ▶ its positions
@@ -124,10 +125,16 @@ class Model:
                         if isinstance(each, FeedItem) and self.same(each.item, message)
                     ]
                     assert [set(each.gateways) for each in said] == ([reached] if reached else [])
-                case BackendEvent(kind="undelivered"):
+                case BackendEvent(kind="undelivered", reason="nobody"):
                     message = outcome.message
                     assert message == outcomes[at - 1].message
                     assert not self.reached(message.room)
+                case BackendEvent(kind="undelivered", reason="unseen"):
+                    message = outcome.message
+                    assert message.conn == ""
+                    assert 0 < message.seq <= self.last[message.room, message.epoch]
+                    assert message not in self.unseen
+                    self.unseen.append(message)
                 case BackendEvent():
                     member = (outcome.room, outcome.conn)
                     if outcome.reason:
@@ -181,7 +188,7 @@ def test_the_made_logs_reach_every_outcome():
     are strangers.
     """
     kinds, epochs, duplicates, skipped, refused = set(), set(), 0, 0, 0
-    for seed in range(60):
+    for seed in range(80):
         fold = Fold(0, 1)
         for offset, record in enumerate(log_entries.made(Random(seed), 100)):
             for outcome in fold.apply(offset, record):
@@ -189,6 +196,8 @@ def test_the_made_logs_reach_every_outcome():
                 if isinstance(outcome, FeedItem):
                     refused += isinstance(outcome.item, wire.Refused)
                     kinds.add(type(outcome.item).__name__)
+                if isinstance(outcome, BackendEvent) and outcome.kind == "undelivered":
+                    kinds.add(f"{outcome.kind} {outcome.reason}")
                 if isinstance(outcome, BackendEvent) and outcome.message:
                     epochs.add(outcome.message.epoch)
         duplicates += fold.duplicates
@@ -196,7 +205,8 @@ def test_the_made_logs_reach_every_outcome():
     assert kinds == {
         *("FeedItem", "BackendEvent", "Began", "Ended", "BatchRefused", "Marked", "Part", "Ruled"),
         *("PresenceChanged", "CommandDone", "Deliver", "Ack", "Refused", "Entered", "Left"),
-        *("Dismissed", "Enrolled", "TokensRevoked"),
+        *("Dismissed", "Enrolled", "TokensRevoked", "Accepted", "SeenChanged"),
+        *("undelivered nobody", "undelivered unseen"),
     }
     assert min(len(epochs), duplicates, skipped, refused) > 10
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.support.presence_watcher import PresenceWatcher
 
 from router.core import presence_diffs as module
-from router.core.effects import PresenceChanged
+from router.core.effects import PresenceChanged, SeenChanged
 from router.core.fold import Fold
 from router.core.presence_diffs import (
     AGAIN_S,
@@ -21,11 +21,24 @@ from router.core.presence_diffs import (
 )
 from router.core.presence_pages import presence_page
 from warren import envelope as wire
-from warren.envelope import Batch, Hello, Inform, Join, Leave, PresenceDiff, Rules, Watch
+from warren.envelope import (
+    Batch,
+    Hello,
+    Inform,
+    Join,
+    Leave,
+    PresenceDiff,
+    Publish,
+    Rules,
+    Seen,
+    SeenState,
+    Watch,
+)
 from warren.log_entries import PRESENCE_CONNECTIONS, PRESENCE_USERS
 from warren.namespaces import Namespaces, PresencePolicy, RoomPolicy
 
 FEW = Namespaces([RoomPolicy("few", "few", presence=PresencePolicy("users", max=2))])
+SEEN = Namespaces([RoomPolicy("seen", "*", presence=PresencePolicy("users"), receipts="seen")])
 
 
 class Reader:
@@ -43,6 +56,8 @@ class Reader:
         for effect in self.fold.apply(self.fold.offset + 1, record):
             if isinstance(effect, PresenceChanged):
                 self.diffs.changed(effect, self.fold, self.now)
+            elif isinstance(effect, SeenChanged):
+                self.diffs.saw(effect.room, effect.user, self.fold, self.now)
         return record
 
     def put(self, gateway, *contents):
@@ -323,7 +338,7 @@ class World:
     def __init__(self, chance, namespaces):
         self.chance = chance
         self.routers = [reader(namespaces=namespaces), reader(namespaces=namespaces, speaks=False)]
-        self.most = namespaces.policy("a").presence.max
+        self.policy = namespaces.policy("a")
         self.speaking = 0
         self.watcher = PresenceWatcher("a", "g9~0", limit=chance.randint(1, 3))
         self.network = [self.watcher.ask()]
@@ -381,7 +396,7 @@ class World:
         asked = None
         match envelope:
             case wire.PresenceQuery():
-                self.network.append(presence_page(envelope, self.speaker.fold, self.most))
+                self.network.append(presence_page(envelope, self.speaker.fold, self.policy))
             case wire.PresencePage():
                 asked = self.watcher.page(envelope)
             case PresenceDiff():
@@ -443,3 +458,75 @@ def test_who_has_lost_nothing_never_asks():
             world.deliver(0, "once")
     world.settle()
     assert (world.watcher.asks, world.watcher.users) == (0, 4)
+
+
+# ── who has seen what ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def seen_reader(**more):
+    """Return one whose room a has ann and bob, and stands at 3, of which all has been told."""
+    made = reader(namespaces=SEEN, **more)
+    chats = [Publish("a", "CHAT", b"1", 1, "g1~1", "u1", f"m{number}") for number in range(3)]
+    made.put("g1", join(1), join(2), *chats)
+    made.after(BEAT_S)
+    return made
+
+
+def saw(number, seq):
+    return Seen("a", f"g1~{number}", "life-1", seq)
+
+
+def test_who_has_seen_more_goes_along_with_the_beat():
+    """Its last word, with the sum of all; a room in which nothing else happens tells nobody by name."""
+    made = seen_reader()
+    made.put("g1", saw(1, 1), saw(1, 3))
+    made.put("g1", saw(2, 2))
+    (told,) = made.after(BEAT_S)
+    assert told.diff.seen == SeenState("life-1", 5, (("u1", 3), ("u2", 2)))
+    assert names(told.diff) == ([], [], [])
+    assert (told.diff.users, sorted(told.gateways)) == (2, ["g8", "g9"])
+
+
+def test_what_was_told_of_is_proved_a_few_times_more():
+    """By the sum, in case it was lost."""
+    made = seen_reader()
+    made.put("g1", saw(1, 3))
+    made.after(BEAT_S)
+    (told,) = made.after(AGAIN_S[0])
+    assert told.diff.seen == SeenState("life-1", 3)
+
+
+def test_a_room_that_does_not_tell_it_says_nothing_of_it():
+    """By default."""
+    made = reader()
+    made.put("g1", join(1), Publish("a", "CHAT", b"1", 1, "g1~1", "u1", "m"))
+    (told,) = made.after(BEAT_S)
+    assert told.diff.seen is None
+    made.put("g1", saw(1, 1))
+    assert made.after(BEAT_S) == []
+
+
+def test_the_next_speaker_tells_what_was_seen_lately():
+    """Also where nobody has come or gone."""
+    made = seen_reader()
+    made.diffs.silence()
+    made.put("g1", saw(2, 2))
+    made.diffs.speak(made.now)
+    (told,) = made.after(BEAT_S)
+    assert told.diff.seen == SeenState("life-1", 2, (("u2", 2),))
+    made.diffs.silence()
+    made.put("g1", saw(1, 1))
+    made.now += 3 * REMEMBERED_S
+    made.diffs.speak(made.now)
+    assert made.after(BEAT_S) == []
+    assert made.diffs._names == 0
+
+
+def test_beyond_the_bound_nobody_is_named_and_the_sum_tells(monkeypatch):
+    """Who watches sees that something is missing, and asks."""
+    monkeypatch.setattr(module, "ALL_NAMES", 1)
+    made = seen_reader()
+    made.put("g1", saw(1, 3), saw(2, 2))
+    (told,) = made.after(BEAT_S)
+    assert told.diff.seen == SeenState("life-1", 5, (("u1", 3),))
+    assert made.diffs._names == 0

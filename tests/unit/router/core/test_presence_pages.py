@@ -4,9 +4,21 @@ import pytest
 
 from router.core import presence_pages
 from router.core.fold import Fold
-from router.core.presence_pages import PAGE_COUNT, numbers, presence_page
-from warren.envelope import Batch, Hello, Join, PresencePage, PresenceQuery, Rules, encode
+from router.core.presence_pages import PAGE_COUNT, numbers, presence_page, seen_state, tells_seen
+from warren.envelope import (
+    Batch,
+    Hello,
+    Join,
+    PresencePage,
+    PresenceQuery,
+    Publish,
+    Rules,
+    Seen,
+    SeenState,
+    encode,
+)
 from warren.log_entries import PRESENCE_USERS
+from warren.namespaces import PresencePolicy, RoomPolicy
 
 
 def fold(count):
@@ -21,8 +33,9 @@ def fold(count):
     return made
 
 
-def ask(made, most=10_000, **fields):
-    return presence_page(PresenceQuery("a", "g2~1", "r", **fields), made, most)
+def ask(made, most=10_000, receipts="off", **fields):
+    policy = RoomPolicy(presence=PresencePolicy("users", max=most), receipts=receipts)
+    return presence_page(PresenceQuery("a", "g2~1", "r", **fields), made, policy)
 
 
 def test_pages_follow_each_other_without_a_hole():
@@ -75,7 +88,44 @@ def test_a_page_is_bounded_in_bytes(monkeypatch):
 def test_of_a_room_without_anybody_the_present_offset_is_the_version():
     """So it is above any that was told before."""
     made = fold(1)
-    assert presence_page(PresenceQuery("b", "g2~1", "r"), made, 9) == PresencePage(
+    assert presence_page(PresenceQuery("b", "g2~1", "r"), made, RoomPolicy()) == PresencePage(
         "g2~1", "b", "r", 2, 0, 0, 0
     )
     assert numbers(made, "a").version == 1
+
+
+def seen_room():
+    """Return a fold whose room stands at 2, with two who have seen something."""
+    made = fold(3)
+    chats = [Publish("a", "CHAT", b"1", 1, "g1~0", "u0000", f"m{number}") for number in range(2)]
+    said = [Seen("a", f"g1~{number}", "life-1", number) for number in (1, 2)]
+    made.apply(3, encode([Batch("g1", 1, 2, 1), *chats]))
+    made.apply(4, encode([Batch("g1", 1, 3, 1), *said]))
+    return made
+
+
+def test_the_first_page_and_the_numbers_tell_who_has_seen_what():
+    """Where the room tells that; the numbers name nobody, and later pages need not say it again."""
+    made = seen_room()
+    state = SeenState("life-1", 3, (("u0001", 1), ("u0002", 2)))
+    assert ask(made, receipts="seen").seen == state
+    assert ask(made, receipts="seen", count=True).seen == SeenState("life-1", 3)
+    assert ask(made, receipts="seen", after="u0001").seen is None
+    assert ask(made, receipts="written").seen is None
+    assert ask(made, most=2, receipts="seen").seen is None
+
+
+def test_some_users_may_be_asked_for():
+    """The sum is that of all."""
+    assert seen_state(seen_room(), "a", ["u0002", "u0000"]) == SeenState("life-1", 3, (("u0002", 2),))
+
+
+def test_only_rooms_that_tell_names_tell_what_they_have_seen():
+    """And no user's own room: who watches that is somebody else."""
+    by_name = RoomPolicy(presence=PresencePolicy("users"), receipts="seen")
+    counted = RoomPolicy(presence=PresencePolicy("count"), receipts="seen")
+    assert [tells_seen("a", by_name), tells_seen("@ann", by_name), tells_seen("a", counted)] == [
+        True,
+        False,
+        False,
+    ]

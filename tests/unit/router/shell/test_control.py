@@ -99,7 +99,9 @@ async def test_who_waits_is_told_where_the_message_stands(harness):
     await eventually(harness.written)
     (message,) = harness.written()
     assert (message.receipt, message.asker) == (1, "r1")
-    harness.calls.take(Receipt("m", "a", "e-1", 7, duplicate=True, users=1, connections=1, gateways=1))
+    harness.calls.take(
+        Receipt("m", "a", "e-1", 7, duplicate=True, users=1, connections=1, gateways=1, level=1)
+    )
     there = {"users": 1, "connections": 1, "gateways": 1}
     assert await doing == Published(id="m", address="room.a", epoch="e-1", seq=7, duplicate=True, **there)
 
@@ -113,9 +115,22 @@ async def test_who_waits_for_more_is_told_when_it_is_written(harness):
     (message,) = harness.written()
     assert (message.receipt, message.asker) == (2, "r1")
     told = {"users": 3, "connections": 4, "gateways": 2, "written": 1, "lost": 1}
-    harness.calls.take(Receipt("m", "a", "e-1", 7, duplicate=False, **told))
+    harness.calls.take(Receipt("m", "a", "e-1", 7, duplicate=False, **told, level=2))
     outcome = Outcome(status=200, id="m", address="room.a", epoch="e-1", seq=7, duplicate=False, **told)
     assert await doing == Outcomes(results=[outcome], failed=0)
+
+
+async def test_who_waits_for_users_is_told_how_many_have_seen_it(harness):
+    """And how many were there to see it."""
+    body = {"address": "room.a", "payload": 1, "id": "m", "wait_ms": 5_000, "receipt": "seen"}
+    doing = asyncio.create_task(harness.do(PUBLISH, body))
+    await eventually(harness.written)
+    (message,) = harness.written()
+    assert message.receipt == 3
+    there = {"users": 2, "connections": 2, "gateways": 1, "written": 1, "lost": 0, "readers": 2, "seen": 1}
+    harness.calls.take(Receipt("m", "a", "e-1", 7, duplicate=False, **there, complete=False, level=3))
+    expected = {"epoch": "e-1", "seq": 7, "duplicate": False, "complete": False}
+    assert await doing == Published(id="m", address="room.a", **there, **expected)
 
 
 async def test_who_has_waited_for_long_enough_is_told_what_is_known(harness):
@@ -129,7 +144,9 @@ async def test_a_message_to_one_connection_has_no_number(harness):
     body = {"address": "conn.g1~5", "payload": 1, "id": "m", "wait_ms": 5_000}
     doing = asyncio.create_task(harness.do(PUBLISH, body))
     await eventually(harness.written)
-    harness.calls.take(Receipt("m", "g1~5", "", 0, duplicate=False, users=-1, connections=-1, gateways=1))
+    harness.calls.take(
+        Receipt("m", "g1~5", "", 0, duplicate=False, users=-1, connections=-1, gateways=1, level=1)
+    )
     assert await doing == Published(id="m", address="conn.g1~5", duplicate=False, gateways=1)
 
 

@@ -379,14 +379,14 @@ async def test_who_asks_for_a_receipt_is_answered_where_it_says(harness):
     messages = {message.id: message for each in harness.ingress() for message in decode(each.body)[1:]}
     assert (messages["m"].receipt, messages["m"].asker) == (RECEIPT_WRITTEN, "r1")
     assert (messages["o"].receipt, messages["o"].asker) == (RECEIPT_NONE, "")
-    harness.receipts.take(Receipt("m", "a", "e", 1, False, 2, 3, 1, 1))
+    harness.receipts.take(Receipt("m", "a", "e", 1, False, 2, 3, 1, 1, level=2))
 
     def answers():
         return [each for each in harness.bus.published if (each.exchange, each.key) == ("", "q")]
 
     await eventually(lambda: len(answers()) == 2)
     refused, told = (json.loads(each.body) for each in answers())
-    assert refused == {"complete": True, "refused": "invalid header receipt: accepted or written"}
+    assert refused == {"complete": True, "refused": "invalid header receipt: accepted, written or seen"}
     assert (told["id"], told["written"], answers()[1].properties.correlation_id) == ("m", 1, "c")
 
 

@@ -16,7 +16,7 @@ from router.shell.router_calls import RouterCalls
 from warren.envelope import CommandResult, ReadAnswer, ReadQuery, Receipt, decode
 from warren.errors import Overloaded
 
-RECEIPT = Receipt("m", "a", "e-1", 3, duplicate=False, users=1, connections=1, gateways=1)
+RECEIPT = Receipt("m", "a", "e-1", 3, duplicate=False, users=1, connections=1, gateways=1, level=2)
 
 
 class Here:
@@ -107,8 +107,8 @@ async def test_receipts_and_results_go_to_who_waits_for_them_one_by_one(harness)
     for is passed over.
     """
     calls = harness.calls
-    receipts = [calls.receipt("a", "m") for _ in range(2)]
-    other, result = calls.receipt("b", "m"), calls.result("a", "m")
+    receipts = [calls.receipt("a", "m", 2) for _ in range(2)]
+    other, result = calls.receipt("b", "m", 2), calls.result("a", "m")
     repeat = msgspec.structs.replace(RECEIPT, duplicate=True)
     for said in (RECEIPT, repeat, repeat):
         calls.take(said)
@@ -124,7 +124,7 @@ async def test_receipts_and_results_go_to_who_waits_for_them_one_by_one(harness)
 async def test_who_waits_no_more_leaves_nothing_behind(harness):
     """What comes later for another who waits is given to that one."""
     calls = harness.calls
-    gone, there = calls.receipt("a", "m"), calls.receipt("a", "m")
+    gone, there = calls.receipt("a", "m", 2), calls.receipt("a", "m", 2)
     gone.cancel()
     calls.take(RECEIPT)
     assert await there == RECEIPT
@@ -134,7 +134,7 @@ async def test_who_waits_no_more_leaves_nothing_behind(harness):
 async def test_what_is_waited_for_is_bounded(harness, monkeypatch):
     """One more is refused at once."""
     monkeypatch.setattr(router_calls, "OPEN_MAX", 2)
-    kept = [harness.calls.receipt("a", str(number)) for number in range(2)]
+    kept = [harness.calls.receipt("a", str(number), 2) for number in range(2)]
     with pytest.raises(Overloaded):
         harness.calls.result("a", "m")
     with pytest.raises(Overloaded):
@@ -142,4 +142,4 @@ async def test_what_is_waited_for_is_bounded(harness, monkeypatch):
     for each in kept:
         each.cancel()
     await eventually(lambda: harness.open == 0)
-    harness.calls.receipt("a", "m").cancel()
+    harness.calls.receipt("a", "m", 2).cancel()

@@ -42,6 +42,7 @@ from warren.envelope import (
     Receipt,
     RouterHeartbeat,
     Rules,
+    Seen,
     Speaker,
     SpeakerProgress,
     Watch,
@@ -494,8 +495,38 @@ async def test_a_receipt_is_told_once_every_gateway_has_said_that_it_is_told(har
     harness.shard.progress_said(Progress("g1", 0, 1, LogPosition(life, offset, 9)))
     assert receipts(harness) == []
     harness.shard.progress_said(Progress("g2", 0, 1, LogPosition(life, offset, 9)))
-    expected = Receipt("m", "a", f"{life}-1", 1, False, 1, 2, 2, 2, 0, True)
+    expected = Receipt("m", "a", f"{life}-1", 1, False, 1, 2, 2, 2, 0, True, "", 2, -1)
     await eventually(lambda: receipts(harness) == [("r9", expected)])
+
+
+async def test_a_clients_receipt_goes_to_its_gateway(harness):
+    """First that it is written, then that it is seen."""
+    await newer(harness)
+    life = harness.shard.fold.life
+    harness.batch("g2", Join("a", "g2~2", "bob"))
+    message = Publish("a", "CHAT", b"1", NOW_US, "g1~1", "ann", "c", receipt=3)
+    offset = harness.batch("g1", message)
+    await harness.read(offset)
+    for gateway in ("g1", "g2"):
+        harness.shard.progress_said(Progress(gateway, 0, 1, LogPosition(life, offset, 9)))
+    harness.batch("g2", Seen("a", "g2~2", f"{life}-1", 2))
+
+    def told():
+        found = [each for each in harness.told("g1") if isinstance(each, Receipt)]
+        return [(each.conn, each.id, each.level, each.complete, each.seen) for each in found]
+
+    await eventually(lambda: told() == [("g1~1", "c", 2, True, 0), ("g1~1", "c", 3, True, 1)])
+
+
+async def test_the_speaker_says_what_time_it_is_while_something_is_to_be_seen(harness):
+    """Else nobody would know that its time is over."""
+    await newer(harness)
+    wanted = Publish("a", "CHAT", b"1", NOW_US, id="w", unseen_ms=1_000)
+    await harness.read(harness.log.put(Notified("r9", NOW_US), wanted))
+    assert harness.shard.fold.unseen_us == NOW_US + 1_000_000
+    harness.clock.advance(1.1)
+    harness.shard.tick()
+    await eventually(lambda: harness.shard.fold.unseen_us is None)
 
 
 async def test_a_gateway_that_is_gone_completes_a_receipt_as_lost(harness):
@@ -504,7 +535,7 @@ async def test_a_gateway_that_is_gone_completes_a_receipt_as_lost(harness):
     life = harness.shard.fold.life
     harness.shard.progress_said(Progress("g1", 0, 1, LogPosition(life, offset, 9)))
     harness.log.put(Gone("g2", 1, NOW_US))
-    expected = Receipt("m", "a", f"{life}-1", 1, False, 1, 2, 2, 1, 1, True)
+    expected = Receipt("m", "a", f"{life}-1", 1, False, 1, 2, 2, 1, 1, True, "", 2, -1)
     await eventually(lambda: receipts(harness) == [("r9", expected)])
 
 

@@ -7,7 +7,7 @@ say what a whole frame looks like; a codec reads a frame's fields in one pass an
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -96,6 +96,13 @@ class AuthPayload(msgspec.Struct, omit_defaults=True):
     """The payload of AUTH."""
 
     token: Annotated[Annotated[str, Meta(min_length=1, max_length=TOKEN_MAX)], says("The JSON Web Token.")]
+
+
+class SeenRequestPayload(msgspec.Struct):
+    """The payload of SEEN."""
+
+    epoch: Annotated[Epoch, says("The epoch of the room in which `seq` counts.")]
+    seq: Annotated[FirstSeq, says("All messages up to this one have been seen.")]
 
 
 class PresenceRequestPayload(msgspec.Struct, omit_defaults=True):
@@ -189,6 +196,17 @@ class PresenceRequestFrame(ClientFrame, tag="PRESENCE", kw_only=True, frozen=Tru
     payload: Annotated[PresenceRequestPayload | None, says("What is asked for.")] = None
 
 
+class SeenFrame(ClientFrame, tag="SEEN", kw_only=True, frozen=True):
+    """The user has seen a room's messages up to this one. There is no answer but ERROR.
+
+    Once a second is enough: each says all that those before have said. The room's namespace has to say
+    `receipts: seen`, and the client to be a member.
+    """
+
+    room: Annotated[RoomOrUser | None, says("The room; if missing, the first one joined at connect.")] = None
+    payload: Annotated[SeenRequestPayload, says("Up to where.")]
+
+
 class RequestFrame(ClientFrame, tag="REQUEST", kw_only=True, frozen=True):
     """Ask a backend service something. The answer is one RESPONSE or several, or ERROR.
 
@@ -245,10 +263,17 @@ class ClientMessage(msgspec.Struct, kw_only=True, omit_defaults=True, frozen=Tru
     encoding: EncodingField = None
     include_sender: Annotated[bool | None, says("True: the sender gets its own copy too.")] = None
     key: KeyField = None
+    receipt: Annotated[
+        Literal["written", "seen"] | None,
+        says(
+            "Say by RECEIPT when the message is written to all sockets that it is for, and (`seen`) when "
+            "as many users have seen it as were there. It needs an `id`, and a room whose namespace says so."
+        ),
+    ] = None
     traceparent: TraceparentField = None
 
 
 CLIENT_FRAMES: Final = (
-    AuthFrame, JoinFrame, LeaveFrame, HistoryRequestFrame, PresenceRequestFrame, RequestFrame, CancelFrame,
-    PingFrame, ClientMessage,
+    AuthFrame, JoinFrame, LeaveFrame, HistoryRequestFrame, PresenceRequestFrame, SeenFrame, RequestFrame,
+    CancelFrame, PingFrame, ClientMessage,
 )  # fmt: skip

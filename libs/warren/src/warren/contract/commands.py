@@ -15,6 +15,7 @@ from msgspec import Meta, Raw
 
 from warren.address import CONNECTION, ROOM, USER
 from warren.contract.fields import MAX_EXPIRATION_MS, MESSAGE_ID_MAX, TYPE_PATTERN, says
+from warren.contract.notifications import SEEN_WITHIN_MAX_MS, SEEN_WITHIN_MIN_MS
 from warren.contract.problem import Fault
 from warren.message_rules import KEY_MAX
 
@@ -115,6 +116,15 @@ Expiration = Annotated[
 Trace = Annotated[
     str, Meta(max_length=256, description="W3C trace context of the message, as the header of that name.")
 ]
+SeenWithin = Annotated[
+    int,
+    Meta(
+        ge=SEEN_WITHIN_MIN_MS,
+        le=SEEN_WITHIN_MAX_MS,
+        description="Tell backends by the event `message.undelivered` where nobody has seen it after so many "
+        "milliseconds. The room's namespace has to say `receipts: seen`.",
+    ),
+]
 Wait = Annotated[
     int,
     Meta(
@@ -125,8 +135,11 @@ Wait = Annotated[
     ),
 ]
 ReceiptWanted = Annotated[
-    Literal["accepted", "written"],
-    says("What `wait_ms` waits for: the place, or that all gateways with members have written it, too."),
+    Literal["accepted", "written", "seen"],
+    says(
+        "What `wait_ms` waits for: the place; that all gateways with members have written it, too; or that "
+        "as many users have seen it as were there, too."
+    ),
 ]
 Reason = Annotated[
     str, Meta(max_length=REASON_BYTES, description="Why, for the client: at most 120 bytes in UTF-8.")
@@ -145,6 +158,8 @@ ConnectionCount = Annotated[int | None, says("How many connections those had.")]
 GatewayCount = Annotated[int | None, says("How many gateways held those connections.")]
 WrittenCount = Annotated[int | None, says("How many of these have written it.")]
 LostCount = Annotated[int | None, says("How many of these died before; their clients get it elsewhere.")]
+ReaderCount = Annotated[int | None, says("How many users were there to see it; with `receipt: seen`.")]
+SeenCount = Annotated[int | None, says("How many users have seen it; with `receipt: seen`.")]
 Complete = Annotated[bool, says("False: `wait_ms` was over before all was known.")]
 Milliseconds = Annotated[int, Meta(ge=0, le=(1 << 53) - 1)]
 Seconds = Annotated[int, Meta(ge=0, le=1 << 40)]
@@ -172,6 +187,7 @@ class Publish(Body, frozen=True, kw_only=True):
     key: LatestKey | None = None
     expiration: Expiration | None = None
     traceparent: Trace | None = None
+    seen_within_ms: SeenWithin | None = None
     wait_ms: Wait = 0
     receipt: ReceiptWanted = "accepted"
 
@@ -211,6 +227,7 @@ class Broadcast(Body, frozen=True, kw_only=True):
     key: LatestKey | None = None
     expiration: Expiration | None = None
     traceparent: Trace | None = None
+    seen_within_ms: SeenWithin | None = None
     wait_ms: Wait = 0
     receipt: ReceiptWanted = "accepted"
 
@@ -232,6 +249,8 @@ class Published(Result, frozen=True, kw_only=True):
     written: WrittenCount = None
     lost: LostCount = None
     complete: Complete = True
+    readers: ReaderCount = None
+    seen: SeenCount = None
 
 
 class Outcome(Result, frozen=True, kw_only=True):
@@ -249,6 +268,8 @@ class Outcome(Result, frozen=True, kw_only=True):
     written: WrittenCount = None
     lost: LostCount = None
     complete: Complete = True
+    readers: ReaderCount = None
+    seen: SeenCount = None
     code: Annotated[str | None, says("Why it was refused: the code of a problem.")] = None
     detail: Annotated[str | None, says("What is wrong with it.")] = None
     retry: Annotated[bool | None, says("Whether it may be sent again.")] = None

@@ -67,7 +67,8 @@ class MembershipEvent(msgspec.Struct, omit_defaults=True, kw_only=True, frozen=T
 
 
 class MessageEvent(msgspec.Struct, omit_defaults=True, kw_only=True, frozen=True, gc=False):
-    """A message was accepted (`message`), or nobody was there for it (`message.undelivered`).
+    """A message was accepted (`message`), or nobody was there for it, or has seen it in the time that its
+    sender gave (`message.undelivered`).
 
     A push service that binds `message.undelivered.#` hears who was away.
     """
@@ -84,6 +85,13 @@ class MessageEvent(msgspec.Struct, omit_defaults=True, kw_only=True, frozen=True
     at: At
     encoding: Annotated[Base64, says("`base64`: the payload is a base64 string and stands for bytes.")] = ""
     payload: Annotated[msgspec.Raw, says("What the sender sent.")]
+    reason: Annotated[
+        str,
+        says(
+            "Of `message.undelivered`: `nobody` (was there), `unseen` (in its time), or `overloaded` (too "
+            "many messages of its shard wait to be seen, so it is told at once)."
+        ),
+    ] = ""
 
 
 class EventHeaders(msgspec.Struct, omit_defaults=True, frozen=True):

@@ -84,6 +84,7 @@ _CLIENT: dict[Struct, tuple[Any, ...]] = {
         {"type": "PRESENCE", "id": "p4", "payload": {"watch": ["bob", "carol"]}},
         {"type": "PRESENCE", "room": "chat:a", "payload": {"unwatch": True}},
     ),
+    client_frames.SeenFrame: ({"type": "SEEN", "room": "chat:a", "payload": {"epoch": "k3f9-1", "seq": 12}},),
     client_frames.RequestFrame: (
         {
             "type": "REQUEST",
@@ -106,6 +107,7 @@ _CLIENT: dict[Struct, tuple[Any, ...]] = {
         {"type": "CHAT", "room": "chat:a", "id": "c1-17", "payload": {"text": "hello"}},
         {"type": "deal.done", "room": "trades:eu", "key": "ACME", "payload": {"price": 101}},
         {"type": "CHAT", "room": "chat:a", "payload": "AP8=", "encoding": "base64"},
+        {"type": "CHAT", "room": "chat:a", "id": "c1-18", "payload": {"text": "there?"}, "receipt": "seen"},
     ),
 }
 
@@ -145,6 +147,22 @@ _SERVER: dict[Struct, tuple[Any, ...]] = {
         {"type": "ACK", **_HEAD, "room": "chat:a", "ref": "c1-17", "payload": {"seq": 12, "epoch": "k3f9-1"}},
         {"type": "ACK", **_HEAD, "room": "chat:a", "ref": "c1-18", "payload": {}},
     ),
+    server_frames.ReceiptFrame: (
+        {
+            "type": "RECEIPT",
+            **_HEAD,
+            "room": "chat:a",
+            "ref": "c1-18",
+            "payload": {"level": "written", "complete": True},
+        },
+        {
+            "type": "RECEIPT",
+            **_HEAD,
+            "room": "chat:a",
+            "ref": "c1-18",
+            "payload": {"level": "seen", "complete": False, "readers": 2, "seen": 1},
+        },
+    ),
     server_frames.HistoryFrame: (
         {
             "type": "HISTORY",
@@ -182,6 +200,7 @@ _SERVER: dict[Struct, tuple[Any, ...]] = {
                 "count": {"users": 1, "connections": 2},
                 "digest": "9c0f53b1a8e24d17",
                 "left": ["bob"],
+                "seen": {"epoch": "k3f9-1", "sum": 23, "users": {"bob": 12}},
             },
         },
     ),
@@ -238,7 +257,10 @@ _EVENT: Final = {
     "at": _AT,
 }
 _BACKENDS: dict[Struct, tuple[Any, ...]] = {
-    notifications.NotificationHeaders: ({"traceparent": _TRACE, "key": "ACME", "receipt": "written"},),
+    notifications.NotificationHeaders: (
+        {"traceparent": _TRACE, "key": "ACME", "receipt": "written"},
+        {"receipt": "seen", "seen_within_ms": 600_000},
+    ),
     notifications.NotificationEntry: (
         {"address": "room.chat:a", "id": "7f1c-0", "type": "deal.done", "payload": {"price": 101}},
         {"address": "user.ann", "id": "7f1c-1", "payload": "AP8=", "encoding": "base64"},
@@ -281,6 +303,7 @@ _BACKENDS: dict[Struct, tuple[Any, ...]] = {
             "id": "invoice-8",
             "at": _AT,
             "payload": {"invoice": 8},
+            "reason": "nobody",
         },
     ),
     events.EventHeaders: (

@@ -18,6 +18,7 @@ from warren.contract.fields import (
     KeyField,
     TraceparentField,
     Type,
+    ruled,
     says,
 )
 from warren.contract.receipts import ReceiptLevel
@@ -25,6 +26,16 @@ from warren.contract.receipts import ReceiptLevel
 LIST_TYPE: Final = "application/vnd.warren.notifications+json"
 DEFAULT_TYPE: Final = "NOTIFICATION"
 MAX_ENTRIES: Final = 1_000
+SEEN_WITHIN_MIN_MS: Final = 1_000
+SEEN_WITHIN_MAX_MS: Final = 7 * 86_400_000
+
+SeenWithinField = Annotated[
+    Annotated[int, ruled(minimum=SEEN_WITHIN_MIN_MS, maximum=SEEN_WITHIN_MAX_MS)] | None,
+    says(
+        "Tell backends by `message.undelivered` where nobody has seen it after so many milliseconds. The "
+        "room's namespace has to say `receipts: seen`."
+    ),
+]
 
 
 class NotificationHeaders(msgspec.Struct, omit_defaults=True, frozen=True):
@@ -36,6 +47,7 @@ class NotificationHeaders(msgspec.Struct, omit_defaults=True, frozen=True):
         ReceiptLevel | None,
         says("With the property `reply_to`: send a receipt once the message has got so far."),
     ] = None
+    seen_within_ms: SeenWithinField = None
 
 
 class NotificationEntry(msgspec.Struct, omit_defaults=True, frozen=True, gc=False):
@@ -55,6 +67,7 @@ class NotificationEntry(msgspec.Struct, omit_defaults=True, frozen=True, gc=Fals
     key: KeyField = None
     expiration: ExpirationField = None
     traceparent: TraceparentField = None
+    seen_within_ms: SeenWithinField = None
 
 
 class DeadLetterHeaders(msgspec.Struct, omit_defaults=True, frozen=True):

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from warren.contract.fields import Connection, Count, Digest, User, says
+from warren.contract.fields import Connection, Count, Digest, Epoch, User, says
 
 # What is shown with a member, in bytes of JSON.
 INFO_MAX: Final = 1_024
@@ -37,6 +37,18 @@ class PresenceCount(msgspec.Struct, frozen=True):
 
     users: Annotated[Count, says("How many users.")]
     connections: Annotated[Count, says("How many connections.")]
+
+
+class SeenPayload(msgspec.Struct, omit_defaults=True, frozen=True):
+    """Who has seen a room's messages up to where: `users` of whom that is news, or all on the first page.
+
+    A seq only grows, so what is told may be taken in any mixture: the greatest one counts. Whoever has the
+    same `sum` of all seqs knows of all; else read the first page. Another epoch voids all that was known.
+    """
+
+    epoch: Annotated[Epoch, says("The epoch of the room in which the seqs count.")]
+    sum: Annotated[Count, says("The sum of the seqs of all users who have seen anything.")]
+    users: Annotated[dict[str, int], says("User: the seq up to which it has seen all.")] = {}
 
 
 class PresencePayload(msgspec.Struct, omit_defaults=True, frozen=True):
@@ -67,6 +79,10 @@ class PresencePayload(msgspec.Struct, omit_defaults=True, frozen=True):
         says("Those who have gone: users, or connections where the room tells those."),
     ] = ()
     updated: Annotated[tuple[PresenceMember, ...], says("Those whose `info` has changed.")] = ()
+    seen: Annotated[
+        SeenPayload | None,
+        says("Who has seen what, where the room tells that (`receipts: seen` in its namespace)."),
+    ] = None
     watching: Annotated[
         bool | None, says("Whether this connection is told from now on; false: it may not be.")
     ] = None

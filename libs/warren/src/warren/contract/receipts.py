@@ -1,7 +1,7 @@
 """Receipts: what became of a message whose sender has asked for that.
 
 ``accepted``: it is in the log. ``written``: each gateway with members has written it to their sockets, or has
-ended. Nothing here decides.
+ended. ``seen``: as many users have said that they have seen it as were there. Nothing here decides.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import msgspec
 
 from warren.contract.fields import Address, Count, Epoch, Seq, says
 
-ReceiptLevel = Literal["accepted", "written"]
+ReceiptLevel = Literal["accepted", "written", "seen"]
 
 
 class ReceiptPayload(msgspec.Struct, omit_defaults=True, frozen=True):
@@ -37,6 +37,10 @@ class ReceiptPayload(msgspec.Struct, omit_defaults=True, frozen=True):
     written: Annotated[Count, says("How many gateways have written it to their sockets.")] = 0
     lost: Annotated[
         Count, says("How many gateways have ended before they could; their members catch up.")
+    ] = 0
+    readers: Annotated[Count, says("How many users were there to see it; only of a receipt of `seen`.")] = 0
+    seen: Annotated[
+        Count, says("How many users have seen it, whether they were there or came later; only of `seen`.")
     ] = 0
     refused: Annotated[str, says("Why the message was refused; it was set aside.")] = ""
     reason: Annotated[str, says("Why nothing is known: `overloaded`, too many receipts are open.")] = ""

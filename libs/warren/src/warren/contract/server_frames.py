@@ -278,6 +278,33 @@ class PresenceFrame(ServerFrame, tag="PRESENCE", kw_only=True, frozen=True):
     payload: Annotated[PresencePayload, says("Who is there, or who has come and gone.")]
 
 
+class ClientReceiptPayload(msgspec.Struct, omit_defaults=True, frozen=True):
+    """The payload of RECEIPT."""
+
+    level: Annotated[Literal["written", "seen"], says("What this is about.")]
+    complete: Annotated[
+        bool,
+        says("False: not in time, or not known; send the message again (same `id`) to ask anew."),
+    ]
+    readers: Annotated[
+        Count | None,
+        says("Of `seen`: how many users were there to see it when it was accepted, without its sender."),
+    ] = None
+    seen: Annotated[Count | None, says("Of `seen`: how many have.")] = None
+
+
+class ReceiptFrame(ServerFrame, tag="RECEIPT", kw_only=True, frozen=True):
+    """What has become of a message that asked for it: first `written`, then `seen` where that was asked.
+
+    `written`: each gateway that held members has put it on their sockets, or has died: then its clients come
+    back elsewhere, and get it there.
+    """
+
+    room: Annotated[Address, says("The message's room.")]
+    ref: Annotated[MessageId, says("The message's `id`.")]
+    payload: Annotated[ClientReceiptPayload, says("What has become of it.")]
+
+
 class AcceptedFrame(ServerFrame, tag="ACCEPTED", kw_only=True, frozen=True):
     """A durable REQUEST has reached its service: the answer will be a message in the user's own room."""
 
@@ -304,7 +331,7 @@ class ResponseFrame(ServerFrame, tag="RESPONSE", kw_only=True, frozen=True):
 
 
 SERVER_FRAMES: Final = (
-    WelcomeFrame, AuthenticatedFrame, JoinedFrame, LeftFrame, Message, AckFrame, HistoryFrame, DroppedFrame,
-    PresenceFrame, AcceptedFrame, ResponseFrame, PongFrame, DegradedFrame, RestoredFrame, ReconnectFrame,
-    ErrorFrame,
+    WelcomeFrame, AuthenticatedFrame, JoinedFrame, LeftFrame, Message, AckFrame, ReceiptFrame, HistoryFrame,
+    DroppedFrame, PresenceFrame, AcceptedFrame, ResponseFrame, PongFrame, DegradedFrame, RestoredFrame,
+    ReconnectFrame, ErrorFrame,
 )  # fmt: skip

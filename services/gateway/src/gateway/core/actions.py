@@ -104,6 +104,15 @@ class Inform(msgspec.Struct, frozen=True):
     shard: int
 
 
+class Seen(msgspec.Struct, frozen=True):
+    """Have it said that the user has seen a room's messages up to here: soon, and with what else is seen
+    there meanwhile.
+    """
+
+    envelope: envelope.Seen
+    shard: int
+
+
 class ReadPresence(msgspec.Struct, frozen=True):
     """Have this answered, from what this gateway has read already or by the routers; a client that has what
     ``digest`` stands for needs no names.
@@ -155,7 +164,7 @@ class Close(msgspec.Struct, frozen=True):
 
 
 Action = (
-    Send | Publish | Withdraw | Join | Leave | Query | Watch | Inform | ReadPresence | Request | CancelRequest
-    | Exit | Authenticate | Consult | Hold | Ping | Close
+    Send | Publish | Withdraw | Join | Leave | Query | Watch | Inform | Seen | ReadPresence | Request
+    | CancelRequest | Exit | Authenticate | Consult | Hold | Ping | Close
 )  # fmt: skip
 Actions = list[Action]

@@ -35,6 +35,7 @@ class ClientMessage(msgspec.Struct, frozen=True):
     timeout_ms: int | None = None
     durable: bool = False
     ref: str = ""  # the ``id`` of an earlier message that this one is about
+    receipt: str = ""  # what its sender wants to know of it: ``written`` or ``seen``
 
 
 class Welcome(msgspec.Struct, frozen=True):
@@ -81,6 +82,18 @@ class Acked(msgspec.Struct, frozen=True):
     room: str
     epoch: str = ""
     seq: int = 0
+
+
+class Receipt(msgspec.Struct, frozen=True):
+    """What has become of the message ``ref``: whether it is written, or how many of its ``readers`` have
+    ``seen`` it (None: this is not about that). ``complete`` False: it is not so, or not known.
+    """
+
+    ref: str
+    room: str
+    complete: bool
+    readers: int | None = None
+    seen: int | None = None
 
 
 class Pong(msgspec.Struct, frozen=True):
@@ -180,8 +193,8 @@ class Error(msgspec.Struct, frozen=True):
 
 
 ServerMessage = (
-    Welcome | Joined | Left | Acked | Pong | Response | Accepted | Authenticated | History | Presence
-    | Dropped | Degraded | Restored | Reconnect | Error
+    Welcome | Joined | Left | Acked | Receipt | Pong | Response | Accepted | Authenticated | History
+    | Presence | Dropped | Degraded | Restored | Reconnect | Error
 )  # fmt: skip
 
 
@@ -192,6 +205,7 @@ _TYPES: Final[dict[type, str]] = {
         Welcome,
         Joined,
         Left,
+        Receipt,
         Pong,
         Response,
         Accepted,

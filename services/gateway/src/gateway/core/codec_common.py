@@ -7,7 +7,7 @@ It knows no JSON and no MessagePack. It raises nothing but ProtocolError.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, NoReturn
+from typing import Any, Final, Literal, NoReturn
 
 import msgspec
 
@@ -24,6 +24,7 @@ from gateway.core.client_messages import (
     Left,
     Pong,
     Presence,
+    Receipt,
     Reconnect,
     Response,
     ServerMessage,
@@ -34,6 +35,7 @@ from warren.contract.server_frames import (
     AckPayload,
     AuthenticatedPayload,
     ClientLimits,
+    ClientReceiptPayload,
     DroppedPayload,
     ErrorPayload,
     JoinedPayload,
@@ -55,6 +57,7 @@ REF_MAX: Final = 256
 # The fixed part of a W3C traceparent; what a later version appends says nothing to us.
 TRACEPARENT_MAX: Final = 55
 INVALID_FORMAT: Final = "Invalid message format"
+LEVELS: Final = ("written", "seen")  # what a sender may want to know of its message
 
 _ABSENT = msgspec.Raw()
 _TEXT = (str, "text")
@@ -71,6 +74,7 @@ _KINDS: Final[dict[str, tuple[type, str]]] = {
     "timeout_ms": (int, "a whole number"),
     "durable": (bool, "true or false"),
     "ref": _TEXT,
+    "receipt": _TEXT,
 }
 
 
@@ -90,6 +94,7 @@ class Fields(msgspec.Struct):
     timeout_ms: int | None = None
     durable: bool | None = None
     ref: str | None = None
+    receipt: str | None = None
 
 
 class Head(msgspec.Struct, omit_defaults=True):
@@ -133,6 +138,8 @@ def checked(found: Fields, payload: bytes, binary: bool) -> ClientMessage:
         raise ProtocolError(ErrorCode.INVALID_MESSAGE, f"version: must be {VERSION}", ref=ref)
     if found.key is not None and len(found.key) > KEY_MAX:
         raise ProtocolError(ErrorCode.INVALID_MESSAGE, f"key: at most {KEY_MAX} characters", ref=ref)
+    if found.receipt is not None and found.receipt not in LEVELS:
+        raise ProtocolError(ErrorCode.INVALID_MESSAGE, "receipt: must be written or seen", ref=ref)
     return ClientMessage(
         found.type,
         found.room or "",
@@ -146,6 +153,7 @@ def checked(found: Fields, payload: bytes, binary: bool) -> ClientMessage:
         found.timeout_ms,
         found.durable or False,
         found.ref or "",
+        found.receipt or "",
     )
 
 
@@ -220,7 +228,7 @@ def head_of(message: ServerMessage, at_ms: int) -> Head:
     """Return all of a server message but its payload; ``at_ms`` is its timestamp, ms since the Unix epoch."""
     head = Head(type_of(message), at_ms, VERSION)
     match message:
-        case Joined() | Left() | Acked() | History() | Presence():
+        case Joined() | Left() | Acked() | Receipt() | History() | Presence():
             head.room, head.ref = message.room, message.ref
         case Dropped():
             head.room = message.room
@@ -266,6 +274,9 @@ def body_of(
             return LeftPayload(reason)
         case Acked():
             return AckPayload(message.seq, message.epoch if message.seq else "")
+        case Receipt():
+            level: Literal["written", "seen"] = "written" if message.seen is None else "seen"
+            return ClientReceiptPayload(level, message.complete, message.readers, message.seen)
         case Dropped():
             return DroppedPayload(message.count, message.seq)
         case Error():

@@ -34,6 +34,7 @@ class _Parts(msgspec.Struct):
     service: msgspec.Raw = _ABSENT
     timeout_ms: msgspec.Raw = _ABSENT
     durable: msgspec.Raw = _ABSENT
+    receipt: msgspec.Raw = _ABSENT
     ref: msgspec.Raw = _ABSENT
 
 

@@ -1,4 +1,4 @@
-"""Control payloads: what is inside the payloads of a client's JOIN, HISTORY and AUTH.
+"""Control payloads: what is inside the payloads of a client's JOIN, HISTORY, SEEN and AUTH.
 
 It raises nothing but ProtocolError and keeps nothing.
 """
@@ -17,6 +17,7 @@ from warren.contract.client_frames import (
     AuthPayload,
     HistoryRequestPayload,
     JoinPayload,
+    SeenRequestPayload,
 )
 from warren.errors import ErrorCode, ProtocolError
 from warren.position import Position
@@ -28,6 +29,7 @@ _JOIN_SAYS: Final = (
 
 _joins = msgspec.json.Decoder(JoinPayload | None)
 _histories = msgspec.json.Decoder(HistoryRequestPayload | None)
+_seens = msgspec.json.Decoder(SeenRequestPayload)
 _auths = msgspec.json.Decoder(AuthPayload)
 
 
@@ -68,6 +70,19 @@ def page_of(message: ClientMessage) -> tuple[int, int]:
         says = f'payload: must be {{"before": seq, "limit": 1 to {HISTORY_PAGE_MAX}}}; both may be left out'
         raise ProtocolError(ErrorCode.INVALID_MESSAGE, says) from None
     return asked.before or 0, asked.limit or HISTORY_PAGE_DEFAULT
+
+
+def seen_of(message: ClientMessage) -> Position:
+    """Return up to where a SEEN says that all has been seen. Raises INVALID_MESSAGE where it does not say."""
+    try:
+        said = _seens.decode(b"" if message.binary else message.payload)
+        position = Position(said.epoch, said.seq)
+    except (ValueError, RecursionError):
+        position = Position("", 0)
+    if position.seq < 1 or not position.epoch or not position.is_valid():
+        says = 'payload: must be {"epoch": text, "seq": number from 1 on}'
+        raise ProtocolError(ErrorCode.INVALID_MESSAGE, says)
+    return position
 
 
 def token_of(message: ClientMessage) -> str:

@@ -21,7 +21,7 @@ from warren.namespaces import RoomPolicy
 RIGHTS_MAX: Final = 256
 
 # Types of Warren's own that are to a room, and keep their place among what is said there.
-_IN_ROOM: Final = frozenset({"JOIN", "LEAVE", "HISTORY", "PRESENCE"})
+_IN_ROOM: Final = frozenset({"JOIN", "LEAVE", "HISTORY", "PRESENCE", "SEEN"})
 
 _V = TypeVar("_V")
 

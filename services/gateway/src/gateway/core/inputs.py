@@ -25,6 +25,7 @@ Reply = (
     | envelope.Dismissed
     | envelope.Enrolled
     | envelope.TokensRevoked
+    | envelope.Receipt
 )
 
 

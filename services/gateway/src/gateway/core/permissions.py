@@ -146,7 +146,7 @@ def shown(identity: Identity, policy: RoomPolicy, room: str, said: bytes | None 
     """
     presence = policy.presence
     mode = _MODES[presence.mode]
-    if not mode or any(matches(pattern, room) for pattern in identity.hidden):
+    if not mode or is_hidden(identity, room):
         return PRESENCE_OFF, b""
     if mode == PRESENCE_COUNT:
         return mode, b""
@@ -155,6 +155,11 @@ def shown(identity: Identity, policy: RoomPolicy, room: str, said: bytes | None 
     if said is not None and not presence.info_claim:
         return mode, said
     return mode, next((info for claim, info in identity.infos if claim == presence.info_claim), b"")
+
+
+def is_hidden(identity: Identity, room: str) -> bool:
+    """Say whether nobody is told of this client in ``room``."""
+    return any(matches(pattern, room) for pattern in identity.hidden)
 
 
 def may_inform(identity: Identity, policy: RoomPolicy, room: str) -> bool:

@@ -10,19 +10,23 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from warren.envelope import PresenceDiff, PresenceMember, PresencePage
+from warren.envelope import PresenceDiff, PresenceMember, PresencePage, SeenState
 
 _encoder: Final = msgspec.json.Encoder()
 
 
 class Proof(NamedTuple):
-    """What a room's presence is as of ``version``: how many are there, and the sum of all their proofs."""
+    """What a room's presence is as of ``version``: how many are there, and the sum of all their proofs. Of
+    what is seen there the epoch and the sum of all seqs (an empty epoch: the room does not tell that).
+    """
 
     version: int
     users: int
     connections: int
     digest: int
     counts_only: bool = False
+    epoch: str = ""
+    seen: int = 0
 
     def agrees(self, other: Proof | None) -> bool:
         """Say whether just the same are there, with the same info; versions may differ where nothing has
@@ -33,7 +37,8 @@ class Proof(NamedTuple):
 
 def proof_of(said: PresenceDiff | PresencePage) -> Proof:
     """Return what a room's presence is, as a router says."""
-    return Proof(said.version, said.users, said.connections, said.digest, said.counts_only)
+    epoch, seen = ("", 0) if said.seen is None else (said.seen.epoch, said.seen.sum)
+    return Proof(said.version, said.users, said.connections, said.digest, said.counts_only, epoch, seen)
 
 
 def hex_of(number: int) -> str:
@@ -55,6 +60,7 @@ def diff_payload(diff: PresenceDiff) -> bytes:
         body["left"] = diff.left
     if diff.updated:
         body["updated"] = _members(diff.updated)
+    _name_seen(body, diff.seen)
     return _encoder.encode(body)
 
 
@@ -62,6 +68,7 @@ def page_payload(page: PresencePage, after: str) -> bytes:
     """Return the payload that tells who is there, behind the key ``after``."""
     body = _head(proof_of(page))
     body |= {"page": True, "after": after, "more": page.more, "joined": _members(page.members)}
+    _name_seen(body, page.seen)
     return _encoder.encode(body)
 
 
@@ -73,7 +80,14 @@ def _head(proof: Proof) -> dict[str, Any]:
     }
     if proof.counts_only:
         head["counts_only"] = True
+    if proof.epoch:
+        head["seen"] = {"epoch": proof.epoch, "sum": proof.seen}
     return head
+
+
+def _name_seen(body: dict[str, Any], seen: SeenState | None) -> None:
+    if seen is not None and seen.users:
+        body["seen"]["users"] = dict(seen.users)
 
 
 def _members(members: Sequence[PresenceMember]) -> list[dict[str, Any]]:

@@ -199,6 +199,14 @@ class PresenceWatchers:
             self._doubted.pop(room, None)
         return self._up(room, watched.shard, conn, on=False, contact=contact) if news else []
 
+    def is_ready(self, shard: int) -> bool:
+        """Say whether the routers of a shard are known to read what is written of presence."""
+        return shard in self._ready
+
+    def probe(self, room: str, shard: int, now: float) -> list[Step]:
+        """Have that found out: ask how a room of the shard stands."""
+        return [] if shard in self._ready else self._begin((room, "", 0, True), shard, now)[0]
+
     def inform(self, up: Inform, shard: int) -> list[Step]:
         """Say what is shown with a member from now on."""
         if shard in self._ready:

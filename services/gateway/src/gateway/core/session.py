@@ -31,6 +31,7 @@ from gateway.core.actions import (
     Ping,
     Publish,
     Query,
+    Seen,
     Send,
     Withdraw,
 )
@@ -55,7 +56,7 @@ from gateway.core.client_messages import (
     service_error,
 )
 from gateway.core.connection_deadlines import NOTHING, ConnectionDeadlines, Due
-from gateway.core.control_payloads import grant_of, page_of, since_of, token_of
+from gateway.core.control_payloads import grant_of, page_of, seen_of, since_of, token_of
 from gateway.core.error_rate_limit import ErrorRateLimit
 from gateway.core.hook_desk import Allowed, Denied, Undecided, Verdict
 from gateway.core.hook_messages import Hook
@@ -67,6 +68,7 @@ from gateway.core.pending_requests import OPEN_MAX, PendingRequests, Question
 from gateway.core.permissions import Identity
 from gateway.core.presence_payloads import asked_of, watching_of
 from gateway.core.session_presence import SessionPresence, TooFast, shown_by
+from gateway.core.session_receipts import SessionReceipts, level_of
 from warren import envelope
 from warren.address import EVERYONE, is_room, shard_of, user_room
 from warren.errors import CloseCode, ErrorCode, ProtocolError
@@ -136,7 +138,8 @@ class Session:
     __slots__ = (
         "_auth_ref", "_codec", "_config", "_deadlines", "_default_room", "_degraded", "_enrolled",
         "_entering", "_errors", "_headers", "_hooks", "_limits", "_listens", "_manual", "_namespaces", "_now",
-        "_pending", "_presence", "_published", "_requests", "_returns", "_why", "conn", "identity", "state",
+        "_pending", "_presence", "_published", "_receipts", "_requests", "_returns", "_why", "conn",
+        "identity", "state",
     )  # fmt: skip
 
     def __init__(
@@ -165,6 +168,7 @@ class Session:
         self._pending = PendingRequests()
         self._requests: OpenRequests | None = None  # who asks no service needs none
         self._presence: SessionPresence | None = None  # who never speaks of presence needs none
+        self._receipts: SessionReceipts | None = None  # who asks for none needs none
         self._now = 0.0  # when the message that is being handled came to be
         self._errors: ErrorRateLimit | None = None  # who is never refused anything needs none
         self._manual = manual
@@ -485,6 +489,21 @@ class Session:
             return self._refused(refusal, message.id, self._now, excess.wait_ms)
         return Outcome(message.type, actions)
 
+    def _saw(self, message: ClientMessage, room: str, now_us: int, trace: str) -> Outcome:
+        identity, own = self._known(), user_room(self.user)
+        if room != own:
+            permissions.check_room(room)
+        if room not in self._pending.rooms or (room == own and not self._listens):
+            raise ProtocolError(ErrorCode.NOT_JOINED, "Join this room before you say what you have seen")
+        if self._namespaces.policy(room).receipts != "seen":
+            raise ProtocolError(ErrorCode.FORBIDDEN, "This room does not tell who has seen what")
+        position = seen_of(message)
+        if permissions.is_hidden(identity, room):
+            return Outcome(message.type, [])
+        shard = self._shard_of(room)
+        seen = envelope.Seen(room, self.conn, position.epoch, position.seq)
+        return Outcome(message.type, [Seen(seen, shard)], shard)
+
     def _presences(self) -> SessionPresence:
         if self._presence is None:
             self._presence = SessionPresence(self.conn, self._namespaces, self._config.shards)
@@ -527,6 +546,8 @@ class Session:
     def _publish(self, message: ClientMessage, room: str, now_us: int, trace: str) -> Outcome:
         identity = self._known()
         policy = permissions.check_publish(identity, self._namespaces, room, room in self._pending.rooms)
+        ephemeral = message.type in policy.ephemeral_types
+        receipt = level_of(message, policy, ephemeral=ephemeral)
         if policy.check and (unfit := policy.problem(message.type, message.payload, message.binary)):
             raise ProtocolError(ErrorCode.INVALID_PAYLOAD, f"payload: {unfit}")
         if "publish" in policy.hooks:
@@ -536,7 +557,6 @@ class Session:
         payload, binary = message.payload, message.binary
         if self._hooks is not None:
             payload, binary = self._hooks.publish(message, room)
-        ephemeral = message.type in policy.ephemeral_types
         name = message.id
         if not name and not ephemeral:  # so that a repeat on the way is not a second message
             self._published += 1
@@ -555,7 +575,12 @@ class Session:
             message.key,
             0,
             trace,
+            receipt,
         )
+        if receipt:
+            if self._receipts is None:
+                self._receipts = SessionReceipts()
+            self._receipts.ask(name, room, receipt, self._now)
         shard = self._shard_of(room)
         return Outcome(message.type, [Publish(published, shard, message.traceparent)], shard)
 
@@ -670,6 +695,9 @@ class Session:
                 if reply.id[:1] == envelope.INTERNAL_ID:
                     return []
                 return [Send(Acked(reply.id, reply.room, reply.epoch if reply.seq else "", reply.seq))]
+            case envelope.Receipt():
+                told = None if self._receipts is None else self._receipts.told(reply)
+                return [] if told is None else [Send(told)]
             case envelope.Joined():
                 return self._joined(reply)
             case envelope.HistoryPage():
@@ -699,6 +727,8 @@ class Session:
             case envelope.Refused():
                 if reply.ref == STAYS:
                     return []
+                if self._receipts is not None:
+                    self._receipts.refused(reply.ref)
                 question, quiet = self._pending.refused(reply.ref)
                 if quiet:
                     return []
@@ -833,6 +863,8 @@ class Session:
         """
         if self.state is State.CLOSED:
             return []
+        if self._receipts is not None:
+            self._receipts.refused(ref)
         return [Send(error(code, message or _UNDELIVERED.get(code, "Not delivered"), _shown(ref)))]
 
     # ── what services say ───────────────────────────────────────────────────────────────────────────────────
@@ -878,12 +910,13 @@ class Session:
         """
         if self.state is State.CLOSED:
             return []
+        unknown: Actions = [] if self._receipts is None else [*map(Send, self._receipts.expire(now))]
         due = self._deadlines.due(now)
         if due is NOTHING:  # nearly always
-            return []
+            return unknown
         match due:
             case Due.PING:
-                return [Ping()]
+                return [*unknown, Ping()]
             case Due.NO_TOKEN:
                 return self.end(CloseCode.UNAUTHORIZED, "No token came in time")
             case Due.TOKEN_EXPIRED:
@@ -979,6 +1012,7 @@ class Session:
         "LEAVE": _leave,
         "PING": _ping,
         "REQUEST": _request,
+        "SEEN": _saw,
         "PRESENCE": _ask_presence,
         "?": _unknown_type,
     }

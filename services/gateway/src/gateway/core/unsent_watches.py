@@ -1,8 +1,9 @@
-"""UnsentWatches: what a shard's unsent words about presence make of each other.
+"""UnsentWatches: what a shard's unsent words about presence, and about what is seen, make of each other.
 
 Somebody who begins to watch a room and stops again has said nothing while neither was sent, and of several
-words about what is shown of a member only the last counts. So a client that does either again and again while
-the broker is away takes no more place than one that does it once. It sends nothing and knows no time.
+words about what is shown of a member, or what it has seen, only the last counts. So a client that does one of
+these again and again while the broker is away takes no more place than one that does it once. It sends
+nothing and knows no time.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ from collections.abc import Iterable
 from typing import Generic, TypeVar
 
 from gateway.core.batch_numbers import BatchNumbers, Entry
-from warren.envelope import Inform, Watch
+from warren.envelope import Inform, Seen, Watch
 
 E = TypeVar("E", bound=Entry)
-Word = Watch | Inform
+Word = Watch | Inform | Seen
 _Key = tuple[type[Word], str, str]
 
 
@@ -47,7 +48,7 @@ class UnsentWatches(Generic[E]):
         """These have a number now, so nothing is taken back of them."""
         for entry in entries:
             up = entry.envelope
-            if isinstance(up, Watch | Inform):
+            if isinstance(up, Watch | Inform | Seen):
                 self._waiting.pop(_key(up), None)
 
     def clear(self) -> None:

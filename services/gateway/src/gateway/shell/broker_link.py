@@ -202,6 +202,8 @@ class BrokerLink:
                     self._ends.room_presence.diff(said)
                 case envelope.PresencePage():
                     self._ends.room_presence.page(said)
+                case envelope.Receipt():
+                    self._ends.downlink.answer(said)
                 case envelope.Refused():
                     self._ends.uplink.answered((said,))
                     self._ends.downlink.answer(said)

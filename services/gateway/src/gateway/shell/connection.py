@@ -350,7 +350,10 @@ class Connection(Member):
     def _contact_refused(self, said: inputs.ContactRefused) -> None:
         self._do(self.session.contact_refused(said.room))
 
-    def _told(self, reply: envelope.Ack | envelope.Left | envelope.Dismissed | envelope.Enrolled) -> None:
+    def _told(
+        self,
+        reply: envelope.Ack | envelope.Left | envelope.Dismissed | envelope.Enrolled | envelope.Receipt,
+    ) -> None:
         self._do(self.session.answer(reply, self._context.clock.wall_us()))
 
     def _revoked(self, said: envelope.TokensRevoked) -> None:
@@ -457,6 +460,7 @@ class Connection(Member):
         envelope.Dismissed: _told,
         envelope.Enrolled: _told,
         envelope.TokensRevoked: _revoked,
+        envelope.Receipt: _told,
         inputs.TokenAccepted: _token_accepted,
         inputs.TokenRefused: _token_refused,
         inputs.PresenceRead: _presence_read,
@@ -503,6 +507,8 @@ class Connection(Member):
                             refused.append(action.envelope.room)
                 case actions.Query():
                     self._context.room_reads.history(action.envelope, action.shard)
+                case actions.Seen():
+                    self._context.room_presence.saw(action.envelope, action.shard)
                 case actions.Watch() | actions.Inform() | actions.ReadPresence():
                     self._do_presence(action)
                 case actions.Leave(grace=True):
@@ -518,6 +524,7 @@ class Connection(Member):
                 case actions.Exit():
                     self._context.hub.leave(action.room, self.id)
                     self._context.room_reads.left(action.room, self.id)
+                    self._context.room_presence.left(action.room, self.id)
                 case actions.Authenticate():
                     self._token = action.token
                 case actions.Consult():

@@ -65,7 +65,7 @@ class Downlink:
 
     def answer(
         self,
-        reply: envelope.Left | envelope.Refused | envelope.Dismissed | envelope.Enrolled,
+        reply: envelope.Left | envelope.Refused | envelope.Dismissed | envelope.Enrolled | envelope.Receipt,
     ) -> None:
         """Hand an answer to the connection that it is for, where that is still here."""
         member = self._hub.find(reply.conn)

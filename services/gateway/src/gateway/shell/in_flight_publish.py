@@ -14,7 +14,7 @@ from warren.telemetry import BATCH_COUNT, Hop
 MESSAGE = "message"
 LEAVE = "leave"
 
-Control = envelope.Join | envelope.Leave | envelope.Watch | envelope.Inform
+Control = envelope.Join | envelope.Leave | envelope.Watch | envelope.Inform | envelope.Seen
 Up = envelope.Publish | Control
 
 

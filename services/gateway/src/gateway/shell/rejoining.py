@@ -71,6 +71,7 @@ class Rejoining:
             await self._uplink.place_for_joins(shard)
             self._presence.watch_again(watches[begin : begin + SLICE], shard)
             await asyncio.sleep(0)
+        self._presence.report_again(shard)
         self._presence.doubt(shard)
         if self._tasks.get(shard) is asyncio.current_task():
             del self._tasks[shard]

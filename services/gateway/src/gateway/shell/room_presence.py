@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from gateway.core.hub import Hub
 from gateway.core.inputs import EndRequested, PresenceRead
 from gateway.core.presence_watchers import Answer, AskRouter, PresenceWatchers, SendWord, Step, TellWatchers
+from gateway.core.seen_reports import SeenReports
 from gateway.shell.router_requests import RouterRequests
 from gateway.shell.uplink import Uplink
 from warren import envelope
@@ -36,6 +37,7 @@ class RoomPresence:
     ) -> None:
         """``watchers`` decide; ``hub`` knows their connections."""
         self._watchers = watchers
+        self._seen = SeenReports()
         self._hub = hub
         self._uplink = uplink
         self._routers = routers
@@ -43,6 +45,7 @@ class RoomPresence:
         self._metrics = metrics
         metrics.waiting_from("presence_reads", lambda: watchers.reads)
         metrics.waiting_from("presence_pages_bytes", lambda: watchers.pages_bytes)
+        metrics.waiting_from("seen_reports", lambda: len(self._seen))
         metrics.waiting_from("watched_rooms", lambda: watchers.rooms)
 
     # ── clients ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -67,6 +70,19 @@ class RoomPresence:
         steps = self._watchers.inform(up, shard)
         return all(self._send(step) for step in steps if isinstance(step, SendWord))
 
+    def saw(self, up: envelope.Seen, shard: int) -> None:
+        """Say that a connection has seen a room's messages up to here: at once, or soon."""
+        now = self._clock.monotonic()
+        self._seen.saw(up, shard, now)
+        self._do(self._watchers.probe(up.room, shard, now))
+        self._send_seen(now)
+
+    def left(self, room: str, conn: str) -> None:
+        """The connection goes from a room: say before that what it has seen there."""
+        last = self._seen.left(room, conn)
+        if last is not None and self._watchers.is_ready(last[1]):
+            self._uplink.tell(*last)
+
     def ask(self, query: envelope.PresenceQuery, shard: int, digest: str = "") -> None:
         """Have a connection's question answered."""
         self._do(self._watchers.ask(query, shard, self._clock.monotonic(), digest))
@@ -83,7 +99,9 @@ class RoomPresence:
 
     def page(self, page: envelope.PresencePage) -> None:
         """Give out what a router has read."""
-        self._do(self._watchers.page(page, self._clock.monotonic()))
+        now = self._clock.monotonic()
+        self._do(self._watchers.page(page, now))
+        self._send_seen(now)
 
     def renew(self, shard: int) -> None:
         """Ask again for what was asked of a shard's router: another one speaks."""
@@ -102,9 +120,18 @@ class RoomPresence:
         for watch in watches:
             self._uplink.tell(watch, shard)
 
+    def report_again(self, shard: int) -> None:
+        """Say in a new life on a shard what is seen there."""
+        self._seen.again(shard)
+        self._send_seen(self._clock.monotonic())
+
     def tick(self, now: float) -> None:
         """Do what is due."""
         self._do(self._watchers.tick(now))
+        if len(self._seen):
+            for shard, room in self._seen.shards().items():
+                self._do(self._watchers.probe(room, shard, now))
+            self._send_seen(now)
 
     # ── steps ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -122,6 +149,11 @@ class RoomPresence:
                         member.put(PresenceRead(step.room, step.ref, step.payload))
                 case TellWatchers():
                     self._tell(step)
+
+    def _send_seen(self, now: float) -> None:
+        for said, shard in self._seen.due(now, self._watchers.is_ready):
+            if not self._uplink.tell(said, shard):
+                self._seen.unsent(said)
 
     def _send(self, step: SendWord) -> bool:
         return self._uplink.tell(step.word, step.shard)

@@ -178,9 +178,9 @@ class Uplink:
         self._kick(shard)
         return True
 
-    def tell(self, up: envelope.Watch | envelope.Inform, number: int) -> bool:
-        """Send a word about presence to the shard of its room; False where it found no place. Where somebody
-        watches no more and no router can be told, our life on the shard ends here.
+    def tell(self, up: envelope.Watch | envelope.Inform | envelope.Seen, number: int) -> bool:
+        """Send a word about presence, or about what is seen, to the shard of its room; False where it found
+        no place. Where somebody watches no more and no router can be told, our life on the shard ends here.
         """
         shard, now = self._shards[number], self._clock.monotonic()
         if shard.watches.take_back(up):

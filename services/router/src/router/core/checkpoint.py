@@ -25,7 +25,9 @@ from router.core.dedup import Key, Place, SeenIds
 from router.core.gateway_batches import GatewayBatches
 from router.core.presence import Presence, PresencePart
 from router.core.room_members import RoomMembers
+from router.core.seen_positions import SeenPart, SeenPositions
 from router.core.sequencer import Sequencer, Standing
+from router.core.unseen_messages import Unseen, UnseenMessages
 from warren.envelope import Rules
 from warren.errors import MalformedEnvelope
 
@@ -56,6 +58,8 @@ class _Section(IntEnum):
     PUT_OUT = 19  # ((room, user), how and when), the oldest first
     CAME = 20  # (connection, when it came)
     COMMAND_IDS = 21  # (key, what it came to), the oldest first
+    SEEN = 22  # SeenPart, the room in which a seq has grown last at the end
+    UNSEEN = 23  # (its order, one that waits to be seen), in the order in which they came
 
 
 # From which version of the fold on there is a section; the others always are.
@@ -68,12 +72,14 @@ _SINCE: Final = {
     _Section.PUT_OUT: 2,
     _Section.CAME: 2,
     _Section.COMMAND_IDS: 2,
+    _Section.SEEN: 2,
+    _Section.UNSEEN: 2,
 }
 
 
 class _Head(msgspec.Struct, frozen=True, array_like=True):
     """What the state is of, and how many rows each section has (members, presence and watchers: how many
-    connections in all rooms).
+    connections in all rooms; seen: how many users in all rooms).
     """
 
     format: int
@@ -96,6 +102,8 @@ class State(msgspec.Struct, frozen=True):
     presence: Presence
     watchers: RoomMembers
     access: Access = msgspec.field(default_factory=Access)
+    seen: SeenPositions = msgspec.field(default_factory=SeenPositions)
+    unseen: UnseenMessages = msgspec.field(default_factory=UnseenMessages)
 
 
 T = TypeVar("T")
@@ -122,6 +130,8 @@ _decoders: dict[_Section, msgspec.msgpack.Decoder[Any]] = {
     _Section.PUT_OUT: msgspec.msgpack.Decoder(list[tuple[tuple[str, str], PutOut]]),
     _Section.CAME: msgspec.msgpack.Decoder(list[tuple[str, int]]),
     _Section.COMMAND_IDS: msgspec.msgpack.Decoder(_IDS),
+    _Section.SEEN: msgspec.msgpack.Decoder(list[SeenPart]),
+    _Section.UNSEEN: msgspec.msgpack.Decoder(list[tuple[int, Unseen]]),
 }
 
 
@@ -197,6 +207,8 @@ class Snapshot:
             _Section.PUT_OUT: _sliced(state.access.put_out, step),
             _Section.CAME: _sliced(state.access.came, step),
             _Section.COMMAND_IDS: (len(state.access.ids), _by(step, state.access.ids.snapshot())),
+            _Section.SEEN: _seen(state.seen, step),
+            _Section.UNSEEN: _sliced(dict(enumerate(state.unseen.snapshot())), long),
         }
         sections = {section: sections[section] for section in _sections(state.rules)}
         counts = tuple(count for count, _ in sections.values())
@@ -280,7 +292,7 @@ def _decoding(shard: int, shards: int, bodies: Sequence[bytes]) -> Generator[Non
     tables: dict[_Section, dict[Any, Any]] = {section: {} for section in _decoders}
     ids = {_Section.IDS: SeenIds(), _Section.OWN_IDS: SeenIds(), _Section.COMMAND_IDS: SeenIds()}
     members = {_Section.MEMBERS: RoomMembers(), _Section.WATCHERS: RoomMembers()}
-    presence = Presence()
+    presence, seen = Presence(), SeenPositions()
     for body in bodies:
         for section, raw in _body_decoder.decode(body):
             if section is _Section.HEAD:
@@ -298,6 +310,9 @@ def _decoding(shard: int, shards: int, bodies: Sequence[bytes]) -> Generator[Non
             elif section is _Section.PRESENCE:
                 for part in rows:
                     presence.add(part)
+            elif section is _Section.SEEN:
+                for part in rows:
+                    seen.add(part)
             elif section in ids:
                 for key, place in rows:
                     ids[section].put(key, place)
@@ -309,7 +324,7 @@ def _decoding(shard: int, shards: int, bodies: Sequence[bytes]) -> Generator[Non
     counts = {section: len(table) for section, table in tables.items()}
     counts |= {section: len(seen) for section, seen in ids.items()}
     counts |= {section: table.memberships for section, table in members.items()}
-    counts[_Section.PRESENCE] = presence.connections
+    counts[_Section.PRESENCE], counts[_Section.SEEN] = presence.connections, len(seen)
     sections = _sections(head.rules)
     said = dict.fromkeys(counts, 0) | dict(zip(sections, head.counts, strict=False))
     if len(sections) != len(head.counts) or counts != said:
@@ -332,6 +347,8 @@ def _decoding(shard: int, shards: int, bodies: Sequence[bytes]) -> Generator[Non
             tables[_Section.ACCESS_TIMES],
             ids[_Section.COMMAND_IDS],
         ),
+        seen,
+        UnseenMessages(tables[_Section.UNSEEN].values()),
     )
     bound(state, head.rules)
     return state
@@ -377,6 +394,31 @@ def _members(walk: Iterable[tuple[str, str, dict[str, str]]], step: int) -> Iter
         while left:
             part = members if left <= room_for and left == len(members) else dict(islice(each, room_for))
             rows.append((room, gateway, part))
+            left -= len(part)
+            room_for -= len(part)
+            if room_for <= 0:
+                yield rows
+                rows, room_for = [], step
+    if rows:
+        yield rows
+
+
+def _seen(seen: SeenPositions, step: int) -> tuple[int, Iterator[list[SeenPart]]]:
+    """Return of how many users in all rooms it is known what they have seen, and parts of rooms with about so
+    many at a time.
+    """
+    count, walk = seen.snapshot()
+    return count, _seen_parts(walk, step)
+
+
+def _seen_parts(walk: Iterable[SeenPart], step: int) -> Iterator[list[SeenPart]]:
+    rows: list[SeenPart] = []
+    room_for = step
+    for whole in walk:
+        users, left = iter(whole.users.items()), len(whole.users)
+        while left:
+            part = dict(islice(users, room_for))
+            rows.append(SeenPart(whole.room, whole.generation, part))
             left -= len(part)
             room_for -= len(part)
             if room_for <= 0:

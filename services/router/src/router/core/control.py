@@ -417,6 +417,7 @@ def _single(body: bodies.Broadcast, address: str) -> bodies.Publish:
         key=body.key,
         expiration=body.expiration,
         traceparent=body.traceparent,
+        seen_within_ms=body.seen_within_ms,
     )
 
 
@@ -439,6 +440,7 @@ _POINTERS: Final = {
     "invalid header key": "/key",
     "invalid expiration": "/expiration",
     "invalid payload": "/payload",
+    "invalid header seen_within_ms": "/seen_within_ms",
 }
 
 
@@ -462,6 +464,7 @@ def _message(body: bodies.Publish, given: Given) -> Message | Problem:
             id=body.id or given.id,
             expiration_ms=body.expiration,
             latest_key=body.key,
+            seen_within_ms=body.seen_within_ms,
         ),
         now_us=given.now_us,
         max_bytes=given.max_bytes,

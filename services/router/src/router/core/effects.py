@@ -35,7 +35,8 @@ class BackendEvent(msgspec.Struct, frozen=True, gc=False):
     """Tell backends what happened at ``at_us`` (µs since the Unix epoch): to ``conn`` in ``room``, or that
     ``message`` was numbered there.
 
-    ``undelivered``: that nobody was there who could be given the message.
+    ``undelivered``: that nobody was there who could be given the message, or has seen it in time; its
+    ``reason`` is ``nobody``, ``unseen`` or ``overloaded`` (too many wait to be seen).
 
     ``reason`` of one that left: ``left``, ``gone`` (its gateway's life has ended), or what a backend has
     brought about: ``disconnected``, ``replaced``, ``removed``, ``blocked``, ``revoked``. The message is
@@ -115,10 +116,12 @@ class Part(msgspec.Struct, frozen=True, gc=False):
 
 
 class Accepted(msgspec.Struct, frozen=True, gc=False):
-    """The message ``id`` has its place in the log, or had it before (``duplicate``): ``asker`` is to be told.
+    """The message ``id`` has its place in the log, or had it before (``duplicate``): the router ``asker``, or
+    its sender ``conn``, is to be told what ``level`` (one of the RECEIPT_ values) asks for.
 
     ``gateways`` are those with members there as of this entry; ``users`` and ``connections`` how many there
-    are on them (-1: this shard does not know). ``written``: it is to be told, too, when they have been told.
+    are on them (-1: this shard does not know). ``readers`` are the users without its sender ``user``, and
+    ``seen`` how many have seen it already.
     """
 
     index: int
@@ -131,7 +134,24 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
     gateways: tuple[str, ...]
     users: int
     connections: int
-    written: bool
+    level: int
+    conn: str = ""
+    user: str = ""
+    readers: int = 0
+    seen: int = 0
+
+
+class SeenChanged(msgspec.Struct, frozen=True, gc=False):
+    """``user`` has seen the messages of ``room`` up to ``seq``, and had seen those up to ``before`` of this
+    epoch (0: none).
+    """
+
+    index: int
+    room: str
+    epoch: str
+    user: str
+    before: int
+    seq: int
 
 
 class PresenceChanged(msgspec.Struct, frozen=True, gc=False):
@@ -177,4 +197,5 @@ Effect = (
     | Accepted
     | CommandDone
     | PresenceChanged
+    | SeenChanged
 )

@@ -40,11 +40,14 @@ from router.core.effects import (
     Part,
     PresenceChanged,
     Ruled,
+    SeenChanged,
     UnknownVersion,
 )
 from router.core.gateway_batches import Verdict
 from router.core.presence import Presence, Touched
 from router.core.room_members import RoomMembers, came, left
+from router.core.seen_positions import SeenPositions
+from router.core.unseen_messages import Unseen
 from warren import envelope as wire
 from warren.address import (
     EVERYONE,
@@ -58,7 +61,7 @@ from warren.address import (
 )
 from warren.envelope import INTERNAL_ID
 from warren.errors import CloseCode, ErrorCode, MalformedEnvelope, UnsupportedEnvelope
-from warren.log_entries import FOLD_VERSION, RECEIPT_WRITTEN
+from warren.log_entries import FOLD_VERSION, RECEIPT_SEEN
 from warren.position import Position
 
 __all__ = ["FOLD_VERSION", "Fold", "UnknownVersion"]
@@ -94,6 +97,7 @@ class Fold:
         self.shards = shards
         self.offset = -1  # of the last entry that was applied
         self._at = -1  # of the one that is being applied
+        self._time_us = 0  # when that was made, where it is a router's
         self.duplicates = 0  # repeats of a message, since this object was made
         self.skipped = 0  # entries and messages that could not be taken, likewise
         self._begin(checkpoint.empty(None))
@@ -109,6 +113,8 @@ class Fold:
         self._presence = state.presence
         self._watchers = state.watchers
         self._access = state.access
+        self._seen = state.seen
+        self._unseen = state.unseen
 
     # ── what is known ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -153,6 +159,16 @@ class Fold:
         return self._watchers
 
     @property
+    def seen(self) -> SeenPositions:
+        """Who has seen the messages of which room up to where. To be looked at, not changed."""
+        return self._seen
+
+    @property
+    def unseen_us(self) -> int | None:
+        """Until when the next message is to be seen, by the log's time; None: none is."""
+        return self._unseen.next_us
+
+    @property
     def remembered(self) -> int:
         """How many rooms have a position of their own."""
         return len(self._sequencer)
@@ -160,6 +176,10 @@ class Fold:
     def position(self, room: str) -> Position:
         """Return how far a room has got."""
         return self._sequencer.position(room)
+
+    def generation(self, room: str) -> int:
+        """Return the generation of a room's epoch."""
+        return self._sequencer.generation_of(room)
 
     def place(self, room: str, user: str, ident: str) -> Position | None:
         """Return where the message of this id stands (a backend's ``user`` is empty); None where the id is
@@ -214,7 +234,7 @@ class Fold:
         """
         if offset <= self.offset:
             raise RuntimeError(f"offset {offset} comes after {self.offset}")
-        self._at = offset
+        self._at, self._time_us = offset, 0
         effects: list[Effect] = []
         try:
             envelopes = wire.decode(record)
@@ -223,6 +243,8 @@ class Fold:
         if not self._take(envelopes, effects):
             self.skipped += 1
         if self._rules is not None:
+            if self._time_us:
+                self._tell_unseen(effects)
             self._sequencer.forget(self._rules.rooms)
         self.offset = offset
         return effects
@@ -315,6 +337,8 @@ class Fold:
                 self._join(envelope, gateway, head.at_us, effects)  # type: ignore[arg-type]
             elif kind is wire.Leave:
                 self._leave(envelope, gateway, head.at_us, effects)  # type: ignore[arg-type]
+            elif kind is wire.Seen:
+                self._saw(envelope, gateway, effects)  # type: ignore[arg-type]
             elif self.version >= PRESENCE_VERSION:
                 self._presence_entry(envelope, gateway, effects)  # type: ignore[arg-type]
         return True
@@ -338,6 +362,8 @@ class Fold:
         """An entry of this time counts, a router's or a gateway's."""
         if self.version >= COMMANDS_VERSION:
             self._access.advance(at_us, forget=router)
+        if router:
+            self._time_us = at_us
 
     def _end(self, gateway: str, at_us: int, effects: list[Effect]) -> None:
         """A gateway's life is over, where it has one: its members have left."""
@@ -380,7 +406,7 @@ class Fold:
                 if answer:
                     ack = wire.Ack(message.conn, room, ident, sequencer.epoch(first[0]), first[1])
                     effects.append(FeedItem(len(effects) + 1, (gateway,), ack))
-                if message.receipt and message.asker and self.version >= RECEIPTS_VERSION:
+                if message.receipt and self.version >= RECEIPTS_VERSION:
                     self._accepted(message, first, effects, duplicate=True)
                 return
         if gateway and self._access.blocks and self._access.bars(room, message.user):
@@ -411,20 +437,45 @@ class Fold:
                     len(effects) + 1, "message", room, message.at_us, message.conn, message.user, "", entry
                 )
             )
-            if not targets and self.version >= RECEIPTS_VERSION:
-                nobody = msgspec.structs.replace(effects[-1], index=len(effects) + 1, kind="undelivered")
-                effects.append(nobody)
-        if message.receipt and message.asker and self.version >= RECEIPTS_VERSION:
+            if self.version >= RECEIPTS_VERSION:
+                if not targets:
+                    self._undelivered(entry, "nobody", effects)
+                elif message.unseen_ms > 0 and not gateway and room != EVERYONE:
+                    due_us = message.at_us + message.unseen_ms * 1_000
+                    if not self._unseen.put(Unseen(due_us, place[0], entry)):
+                        self._undelivered(entry, "overloaded", effects)
+        if message.receipt and self.version >= RECEIPTS_VERSION:
             self._accepted(message, place, effects, duplicate=False)
+
+    def _undelivered(self, message: wire.Deliver, reason: str, effects: list[Effect]) -> None:
+        """Tell backends that a message has reached nobody."""
+        effects.append(
+            BackendEvent(
+                len(effects) + 1,
+                "undelivered",
+                message.room,
+                message.at_us,
+                message.conn,
+                message.user,
+                reason,
+                message,
+            )
+        )
 
     def _accepted(
         self, message: wire.Publish, place: Place, effects: list[Effect], *, duplicate: bool
     ) -> None:
-        """Tell the router that passed a message on what has become of it, and who is there."""
-        room = message.room
-        targets, users, connections = self._reached(room), -1, -1
+        """Tell whoever asked for that what has become of a message, and who is there."""
+        room, user = message.room, message.user
+        if not message.asker and not message.conn:
+            return
+        targets, users, connections, readers = self._reached(room), -1, -1, 0
         if room != EVERYONE and "~" not in room:
             users, connections = self._rooms.counts(room)
+            readers = users - bool(user and self._rooms.connections(room, user))
+        seen = 0
+        if duplicate and message.receipt >= RECEIPT_SEEN:
+            seen = self._seen.count(room, place[0], place[1], user)
         effects.append(
             Accepted(
                 len(effects) + 1,
@@ -437,9 +488,36 @@ class Fold:
                 targets,
                 users,
                 connections,
-                message.receipt >= RECEIPT_WRITTEN,
+                message.receipt,
+                message.conn,
+                user,
+                readers,
+                seen,
             )
         )
+
+    def _saw(self, said: wire.Seen, gateway: str, effects: list[Effect]) -> None:
+        """Note up to where a member has seen a room's messages; of other epochs, and of what is not there,
+        nobody has seen anything.
+        """
+        room = said.room
+        user = self._rooms.members(room, gateway).get(said.conn)
+        position = self._sequencer.position(room)
+        if user is None or self.version < RECEIPTS_VERSION or said.epoch != position.epoch:
+            return
+        seq, generation = min(said.seq, position.seq), self._sequencer.generation_of(room)
+        if seq < 1:
+            return
+        before = self._seen.saw(room, generation, user, seq)
+        if before is None:
+            return
+        self._unseen.saw(room, generation, seq)
+        effects.append(SeenChanged(len(effects) + 1, room, position.epoch, user, before, seq))
+
+    def _tell_unseen(self, effects: list[Effect]) -> None:
+        """Tell backends what nobody has seen by now."""
+        for message in self._unseen.due(self._time_us):
+            self._undelivered(message, "unseen", effects)
 
     def _reached(self, room: str) -> tuple[str, ...]:
         """Return the living gateways that a message for this address is for."""
@@ -730,7 +808,9 @@ def _are_of(gateway: str, contents: list[wire.Envelope]) -> bool:
     """Say whether all this is what a gateway may say of its own connections."""
     prefix = gateway + "~"
     for envelope in contents:
-        if not isinstance(envelope, wire.Publish | wire.Join | wire.Leave | wire.Watch | wire.Inform):
+        if not isinstance(
+            envelope, wire.Publish | wire.Join | wire.Leave | wire.Watch | wire.Inform | wire.Seen
+        ):
             return False
         conn = envelope.conn
         if not conn.startswith(prefix) or not is_connection(conn):

@@ -164,6 +164,9 @@ def _content(envelope: wire.Envelope | MalformedEnvelope, at_us: int, payloads: 
         case wire.Inform():
             sender = _sender(envelope.conn, "")
             return ["  inform", shown(envelope.room), sender, f"info={len(envelope.info)} bytes"]
+        case wire.Seen():
+            place = f"seen={shown(envelope.epoch)}/{envelope.seq}"
+            return ["  seen", shown(envelope.room), _sender(envelope.conn, ""), place]
         case wire.Leave():
             rooms = " ".join(map(shown, envelope.rooms))
             return ["  leave", rooms, _sender(envelope.conn, envelope.user)]

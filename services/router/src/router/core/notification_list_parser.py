@@ -90,5 +90,6 @@ def parse_entry(entry: bytes, *, now_us: int, max_bytes: int) -> Parsed:
         id=fields.id,
         expiration_ms=fields.expiration,
         latest_key=fields.key,
+        seen_within_ms=fields.seen_within_ms,
     )
     return Parsed(parse(notification, now_us=now_us, max_bytes=max_bytes), fields.traceparent or "")

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 from warren.address import EVERYONE, is_connection, is_room, is_user, user_room
 from warren.contract.fields import MAX_EXPIRATION_MS, MESSAGE_ID_MAX
-from warren.contract.notifications import DEFAULT_TYPE
+from warren.contract.notifications import DEFAULT_TYPE, SEEN_WITHIN_MAX_MS, SEEN_WITHIN_MIN_MS
 from warren.envelope import INTERNAL_ID, Publish
-from warren.log_entries import RECEIPT_ACCEPTED, RECEIPT_NONE, RECEIPT_WRITTEN
+from warren.log_entries import RECEIPT_ACCEPTED, RECEIPT_NONE, RECEIPT_SEEN, RECEIPT_WRITTEN
 from warren.message_rules import KEY_MAX, TYPE_RULE, is_reserved_type, is_type
 from warren.payloads import BINARY_TYPE, JSON_TYPE, is_binary, is_json
 
@@ -24,6 +24,7 @@ RECEIPTS: Mapping[str | None, int] = {
     None: RECEIPT_NONE,
     "accepted": RECEIPT_ACCEPTED,
     "written": RECEIPT_WRITTEN,
+    "seen": RECEIPT_SEEN,
 }
 
 
@@ -39,6 +40,7 @@ class Notification:
     expiration_ms: int | None = None
     latest_key: object = None  # the header ``key``
     receipt: object = None  # the header ``receipt``
+    seen_within_ms: object = None  # the header of that name
 
 
 def parse(notification: Notification, *, now_us: int, max_bytes: int) -> Publish | str:
@@ -73,7 +75,12 @@ def parse(notification: Notification, *, now_us: int, max_bytes: int) -> Publish
         return "invalid payload: no JSON text in UTF-8"
     receipt = RECEIPTS.get(notification.receipt) if isinstance(notification.receipt, str | None) else None
     if receipt is None:
-        return "invalid header receipt: accepted or written"
+        return "invalid header receipt: accepted, written or seen"
+    within = notification.seen_within_ms
+    if within is not None and (address == EVERYONE or is_connection(address)):
+        return "invalid header seen_within_ms: only what goes to a room or a user can be seen"
+    if within is not None and not _is_time(within):
+        return f"invalid header seen_within_ms: {SEEN_WITHIN_MIN_MS} to {SEEN_WITHIN_MAX_MS}"
     return Publish(
         room=address,
         type=kind,
@@ -84,7 +91,12 @@ def parse(notification: Notification, *, now_us: int, max_bytes: int) -> Publish
         key=latest,
         expires_ms=0 if expiration is None else now_us // 1_000 + expiration,
         receipt=receipt,
+        unseen_ms=within if isinstance(within, int) else 0,
     )
+
+
+def _is_time(within: object) -> bool:
+    return type(within) is int and SEEN_WITHIN_MIN_MS <= within <= SEEN_WITHIN_MAX_MS
 
 
 def address_of(key: str) -> str | None:

@@ -7,6 +7,9 @@ asks. A room that has changed is told of a few times more, without names, in cas
 gateway that says where it stands is told of all rooms that it watches, likewise without names: so nobody's
 list is sent again because a router or a connection has ended.
 
+Where a room tells who has seen its messages, that goes along with the same beat: the users of whom it is
+news, and the sum of all seqs, by which a client that has missed something sees that.
+
 A reader that does not speak remembers the names that have changed in the last seconds. When it begins to
 speak it tells of them all, since it can't know which of them were told before: the names are those that are
 there now, so it does not matter.
@@ -24,7 +27,7 @@ later, so no gateway gets more than it can take. Pure: the time is an argument.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sized
 from heapq import heapify, heappop, heappush
 from math import ceil
 from typing import Final, NamedTuple
@@ -32,8 +35,8 @@ from typing import Final, NamedTuple
 from router.core.effects import PresenceChanged
 from router.core.fold import Fold
 from router.core.presence import ABSENT, Counts
-from router.core.presence_pages import numbers
-from warren.envelope import PresenceDiff, PresenceMember, size_of
+from router.core.presence_pages import numbers, seen_state, tells_seen
+from warren.envelope import PresenceDiff, PresenceMember, SeenState, size_of
 from warren.namespaces import Namespaces
 
 BEAT_S: Final = 0.25
@@ -70,7 +73,7 @@ class Told(NamedTuple):
 class _Room:
     """What is to be told of one room."""
 
-    __slots__ = ("again", "changed", "due", "known", "names", "told")
+    __slots__ = ("again", "changed", "due", "known", "names", "seen", "told")
 
     def __init__(self) -> None:
         # name ▶ its revision when it was told of last; None: too many to tell
@@ -79,7 +82,8 @@ class _Room:
         self.known = True  # what the others were told; else those revisions are only the earliest seen
         self.due = 0.0
         self.again = 0  # how often it was told of without a change
-        self.told: Counts | None = None
+        self.seen: dict[str, None] = {}  # users who have seen more since the room was told of
+        self.told: tuple[Counts, int] | None = None  # the sum of what is seen is 0 where the room tells none
 
 
 class PresenceDiffs:
@@ -95,6 +99,9 @@ class PresenceDiffs:
         # What those who don't speak remember: room ▶ names as above, of this while and of the one before.
         self._recent: dict[str, dict[str, int] | None] = {}
         self._older: dict[str, dict[str, int] | None] = {}
+        # Likewise room ▶ users who have seen more.
+        self._recent_seen: dict[str, dict[str, None]] = {}
+        self._older_seen: dict[str, dict[str, None]] = {}
         self._turned_at = 0.0
         self._refresh: dict[str, deque[str]] = {}  # gateway ▶ rooms that it is still to be told of
         self._refreshed_by = 0.0
@@ -113,22 +120,36 @@ class PresenceDiffs:
             if change.room in self._recent or len(self._recent) < MOST_ROOMS:
                 self._recent[change.room] = self._with(names, change.key, change.revision)
             return
-        room = self._rooms.get(change.room)
-        if room is None:
-            room = self._rooms[change.room] = _Room()
-        if not room.changed:
-            room.changed, room.again = True, 0
-            self._at(change.room, room, now + beat_s(fold, change.room))
+        room = self._begun(change.room, fold, now)
         room.names = self._with(room.names, change.key, change.revision)
+
+    def saw(self, name: str, user: str, fold: Fold, now: float) -> None:
+        """Take that a user has seen more of a room, by the entry that ``fold`` has applied last."""
+        if name not in fold.watchers or not tells_seen(name, self._namespaces.policy(name)):
+            return
+        if self._speaks:
+            seen = self._begun(name, fold, now).seen
+        else:
+            self._turn(now)
+            if name not in self._recent_seen and len(self._recent_seen) >= MOST_ROOMS:
+                return
+            seen = self._recent_seen.setdefault(name, {})
+        # Who is left out is not named: by the sum it shows that something is missing.
+        if user not in seen and self._names < ALL_NAMES:
+            seen[user] = None
+            self._names += 1
 
     def speak(self, now: float) -> None:
         """Tell from now on, beginning with what has changed lately."""
         self._turn(now)
         older, recent = self._older, self._recent
+        older_seen, recent_seen = self._older_seen, self._recent_seen
         self.clear()
         self._speaks = True
-        for name in older | recent:
+        for name in older | recent | older_seen | recent_seen:
             room = self._rooms[name] = _Room()
+            room.seen = older_seen.get(name, {}) | recent_seen.get(name, {})
+            self._names += len(room.seen)
             room.changed, room.known = True, False
             for names in (older.get(name, {}), recent.get(name, {})):
                 if names is None:
@@ -152,6 +173,7 @@ class PresenceDiffs:
         self._due.clear()
         self._names = 0
         self._recent, self._older = {}, {}
+        self._recent_seen, self._older_seen = {}, {}
         self._refresh.clear()
 
     def refresh(self, gateway: str, fold: Fold, now: float) -> None:
@@ -188,18 +210,19 @@ class PresenceDiffs:
 
     def _diff(self, name: str, room: _Room, fold: Fold) -> PresenceDiff | None:
         """Return what a room is to be told; None where nothing has become of what happened."""
-        changed, known, names = room.changed, room.known, room.names
-        self._names -= len(names or ())
-        room.changed, room.known, room.names = False, True, {}
+        changed, known, names, saw = room.changed, room.known, room.names, room.seen
+        self._names -= len(names or ()) + len(saw)
+        room.changed, room.known, room.names, room.seen = False, True, {}, {}
         counts, counts_only = self._numbers(name, fold)
-        before, room.told = room.told, counts
-        if changed and before is not None and _same(before, counts):
+        seen = self._seen(name, fold, saw)
+        before, room.told = room.told, (counts, seen.sum if seen is not None else 0)
+        if changed and before is not None and _same(before, room.told):
             return None
-        if names and not counts_only:
-            diff = _diff(name, counts, *_named(name, names, fold, known=known))
+        if (names or saw) and not counts_only:
+            diff = _diff(name, counts, *_named(name, names or {}, fold, known=known), seen=seen)
             if size_of(diff) <= DIFF_BYTES:
                 return diff
-        return _diff(name, counts, counts_only=counts_only)
+        return self._proof(name, fold)
 
     def _refreshed(self, fold: Fold, now: float) -> list[Told]:
         """Return some of what gateways are to be told because they said where they stand."""
@@ -214,13 +237,34 @@ class PresenceDiffs:
                 known = self._rooms.get(name)
                 # What is about to be told says it all.
                 if (known is None or not known.changed) and gateway in fold.watchers.targets(name):
-                    counts, counts_only = self._numbers(name, fold)
-                    told.append(Told((gateway,), _diff(name, counts, counts_only=counts_only)))
+                    told.append(Told((gateway,), self._proof(name, fold)))
             if rooms:
                 self._refresh[gateway] = rooms
         return told
 
     # ── inside ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _begun(self, name: str, fold: Fold, now: float) -> _Room:
+        """Return a room of which something is to be told by its next beat."""
+        room = self._rooms.get(name)
+        if room is None:
+            room = self._rooms[name] = _Room()
+        if not room.changed:
+            room.changed, room.again = True, 0
+            self._at(name, room, now + beat_s(fold, name))
+        return room
+
+    def _proof(self, name: str, fold: Fold) -> PresenceDiff:
+        """Return what proves what there is, and names nobody."""
+        counts, counts_only = self._numbers(name, fold)
+        return _diff(name, counts, counts_only=counts_only, seen=self._seen(name, fold, ()))
+
+    def _seen(self, name: str, fold: Fold, users: Iterable[str]) -> SeenState | None:
+        """Return what these users have seen of a room; None where it does not tell that."""
+        policy = self._namespaces.policy(name)
+        if not tells_seen(name, policy) or fold.presence.names(name) > policy.presence.max:
+            return None
+        return seen_state(fold, name, users)
 
     def _numbers(self, room: str, fold: Fold) -> tuple[Counts, bool]:
         """Return how many there are in a room, and whether that is all that it tells."""
@@ -248,12 +292,17 @@ class PresenceDiffs:
     def _turn(self, now: float) -> None:
         """Forget what nobody needs to be told of any more."""
         if now >= self._turned_at + REMEMBERED_S:
-            self._names -= sum(len(names or ()) for names in self._older.values())
+            self._names -= _count(self._older) + _count(self._older_seen)
             lately = now < self._turned_at + 2 * REMEMBERED_S
             if not lately:
-                self._names -= sum(len(names or ()) for names in self._recent.values())
+                self._names -= _count(self._recent) + _count(self._recent_seen)
             self._older, self._recent = self._recent if lately else {}, {}
+            self._older_seen, self._recent_seen = self._recent_seen if lately else {}, {}
             self._turned_at = now
+
+
+def _count(rooms: Mapping[str, Sized | None]) -> int:
+    return sum(len(names or ()) for names in rooms.values())
 
 
 def beat_s(fold: Fold, room: str) -> float:
@@ -290,6 +339,7 @@ def _diff(
     updated: Iterable[PresenceMember] = (),
     *,
     counts_only: bool = False,
+    seen: SeenState | None = None,
 ) -> PresenceDiff:
     return PresenceDiff(
         room,
@@ -301,9 +351,16 @@ def _diff(
         tuple(left),
         tuple(updated),
         counts_only,
+        seen,
     )
 
 
-def _same(before: Counts, now: Counts) -> bool:
+def _same(before: tuple[Counts, int], now: tuple[Counts, int]) -> bool:
     """Say whether two have the same names and numbers, whatever has happened between."""
-    return (before.users, before.connections, before.digest) == (now.users, now.connections, now.digest)
+    (then, seen), (counts, sees) = before, now
+    return (then.users, then.connections, then.digest, seen) == (
+        counts.users,
+        counts.connections,
+        counts.digest,
+        sees,
+    )

@@ -14,6 +14,7 @@ from warren.envelope import Receipt
 COUNT: Final = 10_000
 
 W = TypeVar("W")
+_Key = tuple[str, str, int]  # (room, id, level)
 
 
 class ReceiptWaits(Generic[W]):
@@ -23,26 +24,28 @@ class ReceiptWaits(Generic[W]):
         """At most ``count`` may wait at a time."""
         self._count = count
         self._number = 0
-        self._waiters: dict[int, tuple[tuple[str, str], float, W]] = {}
-        self._keys: dict[tuple[str, str], dict[int, None]] = {}  # (room, id) ▶ who waits for it
+        self._waiters: dict[int, tuple[_Key, float, W]] = {}
+        self._keys: dict[_Key, dict[int, None]] = {}  # ▶ who waits for it
 
     def __len__(self) -> int:
         """Return how many wait."""
         return len(self._waiters)
 
-    def expect(self, room: str, ident: str, waiter: W, until: float) -> bool:
-        """Take one who waits for a message's receipt until then; False where too many wait already."""
+    def expect(self, room: str, ident: str, level: int, waiter: W, until: float) -> bool:
+        """Take one who waits for a message's receipt of this level until then; False where too many wait
+        already.
+        """
         if len(self._waiters) >= self._count:
             return False
         self._number += 1
-        key = (room, ident)
+        key = (room, ident, level)
         self._waiters[self._number] = (key, until, waiter)
         self._keys.setdefault(key, {})[self._number] = None
         return True
 
     def take(self, receipt: Receipt) -> list[W]:
         """Return those who have waited for this receipt, and wait no longer."""
-        numbers = self._keys.pop((receipt.room, receipt.id), {})
+        numbers = self._keys.pop((receipt.room, receipt.id, receipt.level), {})
         return [self._waiters.pop(number)[2] for number in numbers]
 
     def expire(self, now: float) -> list[tuple[str, str, W]]:
@@ -55,5 +58,5 @@ class ReceiptWaits(Generic[W]):
             del numbers[number]
             if not numbers:
                 del self._keys[key]
-            expired.append((*key, waiter))
+            expired.append((*key[:2], waiter))
         return expired

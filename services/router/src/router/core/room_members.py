@@ -121,10 +121,14 @@ class RoomMembers:
         return self._targets.get(room, ())
 
     def counts(self, room: str) -> tuple[int, int]:
-        """Return how many users and how many connections are in the room; it looks at each of them."""
+        """Return how many users and how many connections are in the room. It looks at each of them, in large
+        rooms only once.
+        """
         gateways = self._rooms.get(room, {}).values()
-        users = {user for members in gateways for user in members.values()}
-        return len(users), sum(map(len, gateways))
+        connections, counted = sum(map(len, gateways)), self._counted(room)
+        if counted is None:
+            return len({user for members in gateways for user in members.values()}), connections
+        return len(counted), connections
 
     def rooms(self, gateway: str) -> Collection[str]:
         """Return the rooms in which a gateway has members. A view."""
@@ -140,13 +144,11 @@ class RoomMembers:
 
     def connections(self, room: str, user: str) -> int:
         """Return how many connections of the user are members of the room."""
-        counted = self._users.get(room)
+        counted = self._counted(room)
         if counted is None:
             gateways = self._rooms.get(room, {}).values()
-            if sum(map(len, gateways)) <= FEW:
-                return sum(list(members.values()).count(user) for members in gateways)
-            counted = self._users[room] = Counter(each for members in gateways for each in members.values())
-        return counted[user]
+            return sum(list(members.values()).count(user) for members in gateways)
+        return counted.get(user, 0)
 
     def walk(self) -> Iterator[tuple[str, str, dict[str, str]]]:
         """Walk (room, gateway, connection ▶ user), in the order in which they came."""
@@ -174,6 +176,16 @@ class RoomMembers:
             return {}
         gateways = self._rooms[room] = {gateway: dict(members) for gateway, members in gateways.items()}
         return gateways
+
+    def _counted(self, room: str) -> Counter[str] | None:
+        """Return user ▶ connections of a room; None where it is small and nobody has counted yet."""
+        counted = self._users.get(room)
+        if counted is None:
+            gateways = self._rooms.get(room, {}).values()
+            if sum(map(len, gateways)) <= FEW:
+                return None
+            counted = self._users[room] = Counter(each for members in gateways for each in members.values())
+        return counted
 
     def _uncount(self, room: str, user: str) -> None:
         counted = self._users.get(room)

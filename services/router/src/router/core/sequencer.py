@@ -79,6 +79,11 @@ class Sequencer:
             name = self._epochs[generation] = f"{self.life}-{base36(generation)}"
         return name
 
+    def generation_of(self, room: str) -> int:
+        """Return the generation of the room's present epoch."""
+        standing = self.awake.get(room) or self.idle.get(room)
+        return self.generation if standing is None else standing.generation
+
     def position(self, room: str) -> Position:
         """Return the room's position. It changes nothing."""
         standing = self.awake.get(room) or self.idle.get(room)

@@ -61,6 +61,7 @@ class NotificationQueue:
             expiration_ms=properties.expiration_ms,
             latest_key=properties.headers.get("key"),
             receipt=properties.headers.get("receipt") if properties.reply_to else None,
+            seen_within_ms=properties.headers.get("seen_within_ms"),
         )
         return Parsed(parse(notification, now_us=now_us, max_bytes=max_bytes), _traceparent(delivery))
 

@@ -34,7 +34,7 @@ from warren.contract.problem import Fault
 from warren.envelope import CONTENT_TYPE, INTERNAL_ID, Commanded, Receipt, encode
 from warren.envelope import Command as Entry
 from warren.errors import ErrorCode, Overloaded
-from warren.log_entries import RECEIPT_NONE, RECEIPT_WRITTEN
+from warren.log_entries import RECEIPT_NONE, RECEIPT_SEEN, RECEIPT_WRITTEN
 
 # How long a record may take until it is confirmed; a broker that elects a leader takes seconds.
 WRITE_S: Final = 8.0
@@ -220,7 +220,7 @@ class Control:
         made, told = self._writer.identified(message.made), None
         if receipt:
             try:
-                told = self._calls.receipt(made.room, made.id)
+                told = self._calls.receipt(made.room, made.id, receipt)
             except Overloaded:
                 return None
             made = msgspec.structs.replace(made, receipt=receipt, asker=self._context.id)
@@ -254,6 +254,8 @@ class Control:
             written=told.written if made.receipt >= RECEIPT_WRITTEN else None,
             lost=told.lost if made.receipt >= RECEIPT_WRITTEN else None,
             complete=told.complete,
+            readers=told.readers if made.receipt >= RECEIPT_SEEN else None,
+            seen=told.seen if made.receipt >= RECEIPT_SEEN else None,
         )
 
 

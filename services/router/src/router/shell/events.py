@@ -218,4 +218,5 @@ def _message(id: str, emit: BackendEvent, message: wire.Deliver) -> MessageEvent
         at=message.at_us // 1_000,
         encoding="base64" if message.binary else "",
         payload=msgspec.Raw(payload),
+        reason=emit.reason,
     )

@@ -226,7 +226,7 @@ class Notifications:
             made = msgspec.structs.replace(made, id=f"{INTERNAL_ID}{self._context.id}.{next(self._numbers)}")
         if made.receipt and address is not None:
             made = msgspec.structs.replace(made, asker=self._context.id)
-            self._receipts.expect(made.room, made.id, address)
+            self._receipts.expect(made.room, made.id, address, made.receipt)
         shard = shard_of(made.room, self._topology.shards)
         hop = self._tracing.entry(found.traceparent, HopKind.NOTIFY, message_id=made.id)
         batcher = self._batchers.get(shard)

@@ -15,16 +15,20 @@ from typing import Final
 import orjson
 
 from router.core.receipt_waits import ReceiptWaits
+from router.core.receipts import SEEN_PATIENCE_S
 from router.shell.backend_replies import BackendReplies
 from router.shell.router_context import RouterContext
 from warren.batch import BatchLimits
 from warren.batcher import Batcher
 from warren.bus import Properties
 from warren.envelope import INTERNAL_ID, Receipt
+from warren.log_entries import RECEIPT_SEEN
 
 TYPE: Final = "receipt"
 AT_ONCE: Final = 256
 WAITING: Final = 16_384
+# What whoever waits for users is told after, beyond what a speaker waits for them.
+SEEN_WAIT_S: Final = SEEN_PATIENCE_S + 2.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +62,12 @@ class ReceiptReplies:
         )
         context.metrics.waiting_from("receipts", lambda: len(self._waits))
 
-    def expect(self, room: str, ident: str, address: ReplyAddress) -> None:
-        """Answer when the message's receipt comes, or in time that it has not; at once where too many
-        wait.
+    def expect(self, room: str, ident: str, address: ReplyAddress, level: int) -> None:
+        """Answer when the message's receipt of this level comes, or in time that it has not; at once where
+        too many wait.
         """
-        if not self._waits.expect(room, ident, address, self._clock.monotonic() + self._wait_s):
+        wait_s = SEEN_WAIT_S if level >= RECEIPT_SEEN else self._wait_s
+        if not self._waits.expect(room, ident, level, address, self._clock.monotonic() + wait_s):
             self._reply(address, {**_unknown(room, ident), "reason": "overloaded"})
 
     def refused(self, address: ReplyAddress, reason: str) -> None:
@@ -112,6 +117,7 @@ def told(receipt: Receipt) -> dict[str, object]:
         "gateways": receipt.gateways,
         "written": receipt.written,
         "lost": receipt.lost,
+        **({"readers": receipt.readers, "seen": receipt.seen} if receipt.level >= RECEIPT_SEEN else {}),
         "complete": receipt.complete,
     }
 

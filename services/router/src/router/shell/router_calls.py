@@ -28,7 +28,7 @@ FIRST_AGAIN_S: Final = 0.1
 LONGEST_AGAIN_S: Final = 0.5
 
 T = TypeVar("T")
-_Place = tuple[str, str]  # room, id
+_Place = tuple[str, str, int]  # room, id, level of a receipt (0: of what is none)
 
 
 class Reader(Protocol):
@@ -71,13 +71,15 @@ class RouterCalls:
 
     # ── what is waited for ──────────────────────────────────────────────────────────────────────────────────
 
-    def receipt(self, room: str, ident: str) -> asyncio.Future[Receipt]:
-        """Wait for a message's receipt; to be cancelled when nobody waits any more. Raises Overloaded."""
-        return self._expect(self._receipts, (room, ident))
+    def receipt(self, room: str, ident: str, level: int) -> asyncio.Future[Receipt]:
+        """Wait for a message's receipt of this level; to be cancelled when nobody waits any more. Raises
+        Overloaded.
+        """
+        return self._expect(self._receipts, (room, ident, level))
 
     def result(self, room: str, ident: str) -> asyncio.Future[bytes]:
         """Wait for what comes of a command, likewise."""
-        return self._expect(self._results, (room, ident))
+        return self._expect(self._results, (room, ident, 0))
 
     async def ask(self, shard: int, reader: Reader, body: bytes, within_s: float) -> bytes | None:
         """Return the speaker's answer to a read; None where none came in time. ``reader`` is this router's
@@ -114,9 +116,9 @@ class RouterCalls:
         """Give what has come to whoever waits for it."""
         match said:
             case Receipt():
-                _settle(self._receipts, (said.room, said.id), said)
+                _settle(self._receipts, (said.room, said.id, said.level), said)
             case CommandResult():
-                _settle(self._results, (said.room, said.id), said.body)
+                _settle(self._results, (said.room, said.id, 0), said.body)
             case ReadAnswer():
                 answer = self._reads.get(said.ref)
                 if answer is not None and not answer.done():

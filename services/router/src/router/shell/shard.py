@@ -23,6 +23,7 @@ from router.core.effects import (
     Part,
     PresenceChanged,
     Ruled,
+    SeenChanged,
 )
 from router.core.feeds import Feeds
 from router.core.fold import Fold
@@ -300,8 +301,11 @@ class Shard:
             case Accepted():
                 if self.speaks:
                     now = context.router.clock.monotonic()
-                    told = self._receipts.accepted(effect, offset, self._fold.gateways, now)
-                    self._tell(() if told is None else (told,))
+                    self._tell(self._receipts.accepted(effect, offset, self._fold.gateways, now))
+            case SeenChanged():
+                if self.speaks:
+                    self._tell(self._receipts.saw(effect))
+                self._presence.saw(effect, self._fold)
             case Ended():
                 self._tell(self._receipts.ended(effect.gateway, effect.life))
             case Began():
@@ -433,7 +437,10 @@ class Shard:
 
     def _tell(self, receipts: Iterable[Told]) -> None:
         for router, receipt in receipts:
-            self._context.peer_messages.tell(router, receipt)
+            if router:
+                self._context.peer_messages.tell(router, receipt)
+            else:
+                self._context.egress.tell(gateway_of(receipt.conn), receipt)
 
     def _end(self, task: asyncio.Task[None] | None) -> None:
         """Remember a task that is ending."""

@@ -7,7 +7,7 @@ It is best effort, outside the feeds: what is lost is seen by its digest, and as
 
 from __future__ import annotations
 
-from router.core.effects import PresenceChanged
+from router.core.effects import PresenceChanged, SeenChanged
 from router.core.fold import PRESENCE_VERSION, Fold
 from router.core.presence_diffs import PresenceDiffs
 from router.core.presence_pages import presence_page
@@ -31,6 +31,10 @@ class ShardPresence:
         """Take what the entry has changed that the fold has applied last."""
         self._diffs.changed(change, fold, self._now())
 
+    def saw(self, change: SeenChanged, fold: Fold) -> None:
+        """Take who has seen more of a room, by the entry that the fold has applied last."""
+        self._diffs.saw(change.room, change.user, fold, self._now())
+
     def speak(self) -> None:
         """Tell from now on."""
         self._diffs.speak(self._now())
@@ -53,9 +57,9 @@ class ShardPresence:
         """
         if fold.version < PRESENCE_VERSION:
             return
-        most = self._namespaces.policy(query.room).presence.max
         self._metrics.presence("page")
-        self._egress.tell(gateway_of(query.conn), presence_page(query, fold, most))
+        page = presence_page(query, fold, self._namespaces.policy(query.room))
+        self._egress.tell(gateway_of(query.conn), page)
 
     def tick(self, fold: Fold) -> None:
         """Tell what is due. To be called several times a second, while speaking."""
