@@ -18,7 +18,15 @@ from gateway.core.presence_watchers import (
     SendWord,
     TellWatchers,
 )
-from warren.envelope import Inform, PresenceDiff, PresenceMember, PresencePage, PresenceQuery, Watch
+from warren.envelope import (
+    Inform,
+    PresenceDiff,
+    PresenceMember,
+    PresencePage,
+    PresenceQuery,
+    SeenState,
+    Watch,
+)
 
 ANN = PresenceMember("ann", "ann", b"", 7)
 BOB = PresenceMember("bob", "bob", b"", 5)
@@ -163,6 +171,20 @@ def test_what_was_told_is_not_told_again():
     assert made.diff(diff(version=12)) == []
     assert told(made.diff(diff(version=12, digest=9)))[1]["digest"] == "0000000000000009"
     assert told(made.diff(diff(version=13, digest=9, connections=2)))[1]["count"]["connections"] == 2
+
+
+def test_names_that_come_behind_their_proof_are_told():
+    """Else all who watch would have to read what the gateway was told; and they are told once."""
+    made = watchers("g~1")
+    made.diff(diff())
+    assert told(made.diff(diff(11, 12)))[1]["digest"] == "000000000000000c"
+    named = diff(11, 12, joined=(BOB,))
+    assert told(made.diff(named))[1]["joined"][0]["user"] == "bob"
+    assert made.diff(named) == []
+    seen = diff(11, 12, seen=SeenState("e", 4, (("bob", 4),)))
+    assert told(made.diff(diff(11, 12, seen=SeenState("e", 4))))[1]["seen"] == {"epoch": "e", "sum": 4}
+    assert told(made.diff(seen))[1]["seen"]["users"] == {"bob": 4}
+    assert made.diff(seen) == []
 
 
 def test_what_is_older_than_what_was_heard_is_passed_over():

@@ -2,11 +2,12 @@
 what was read of it.
 
 Routers send a room's changes once to each gateway with watchers; they are passed on to all watchers here,
-unless just that was told before: a router that begins to speak proves what there is, and where that is what
-was told nobody hears of it. Each read of a room is under way once, whoever asks, and is answered from memory
-while the room is as it was read: so ten thousand clients that lack the same ask the routers once. Behind
-a new life of this gateway on a shard it asks how its rooms there stand, and tells their watchers where that
-is not what they were told; a client whose frame found no place is told of the room's state later.
+unless just that was told before, with the names of what was news: a router that begins to speak proves what
+there is, and where that is what was told nobody hears of it. Each read of a room is under way once, whoever
+asks, and is answered from memory while the room is as it was read: so ten thousand clients that lack the same
+ask the routers once. Behind a new life of this gateway on a shard it asks how its rooms there stand, and
+tells their watchers where that is not what they were told; a client whose frame found no place is told of the
+room's state later.
 
 A router of an older version can't read what is written of presence, and passes over all that stands beside
 it: so nothing is written into a log before a question of presence was answered there. Steps come out, to be
@@ -88,7 +89,7 @@ _Key = tuple[str, str, int, bool]
 class _Watched:
     """A room that is watched here."""
 
-    __slots__ = ("behind", "contacts", "known", "shard", "told", "watchers")
+    __slots__ = ("behind", "contacts", "known", "named", "shard", "told", "watchers")
 
     def __init__(self, shard: int) -> None:
         self.shard = shard
@@ -96,6 +97,7 @@ class _Watched:
         self.contacts: dict[str, None] = {}  # those who are told who comes and goes
         self.behind: dict[str, None] = {}  # those who lack what was told last
         self.told: Proof | None = None  # what was told to the watchers last
+        self.named = True  # and whether by name, as far as it was news
         self.known: Proof | None = None  # what was heard of the room last
 
     def __len__(self) -> int:
@@ -260,9 +262,10 @@ class PresenceWatchers:
         if watched.known is not None and proof.version < watched.known.version:
             return []  # of a router that stood still meanwhile
         watched.known = proof
-        if proof.agrees(told):
+        named = _names(diff)
+        if proof.agrees(told) and (watched.named or not named):
             return []
-        watched.told = proof
+        watched.told, watched.named = proof, named
         conns = [*watched.watchers]
         if told is None or _concerns_contacts(diff, told):
             conns += [conn for conn in watched.contacts if conn not in watched.watchers]
@@ -294,7 +297,7 @@ class PresenceWatchers:
             if watched.told is None:
                 watched.told = proof
             elif read.check and not proof.agrees(watched.told):
-                watched.told = proof
+                watched.told, watched.named = proof, False
                 steps.append(
                     TellWatchers(room, proof_payload(proof), [*{**watched.watchers, **watched.contacts}])
                 )
@@ -417,10 +420,16 @@ class PresenceWatchers:
         self._pages_bytes -= len(page.payload)
 
 
+def _names(diff: PresenceDiff) -> bool:
+    """Say whether a diff says who has changed."""
+    seen = diff.seen is not None and diff.seen.users
+    return bool(diff.joined or diff.left or diff.updated or seen)
+
+
 def _concerns_contacts(diff: PresenceDiff, told: Proof) -> bool:
     """Say whether more has changed than how many connections there are."""
-    named = diff.joined or diff.left or diff.updated
-    return bool(named) or diff.digest != told.digest or _is_there(diff) != _is_there(told)
+    come_or_gone = diff.joined or diff.left or diff.updated
+    return bool(come_or_gone) or diff.digest != told.digest or _is_there(diff) != _is_there(told)
 
 
 def _is_there(said: PresenceDiff | Proof) -> bool:
