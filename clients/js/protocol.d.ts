@@ -406,13 +406,16 @@ export interface JoinedFrame {
 
 /** The payload of LEFT; it is left out where the client has asked to leave. */
 export interface LeftPayload {
-  /** `removed` or `blocked` by a backend, or `forbidden` by a fresh token. */
+  /**
+   * `removed` or `blocked` by a backend; `forbidden` by a fresh token, or by a hook that was asked anew; `unavailable`: that hook
+   * could not be asked.
+   */
   reason: string;
 }
 
 /**
- * The connection is no member of the room any more. Without `ref`: a backend has removed it, or a fresh token does not allow the
- * room.
+ * The connection is no member of the room any more. Without `ref`: a backend has taken it out, or a fresh token does not allow
+ * the room.
  */
 export interface LeftFrame {
   type: "LEFT";

@@ -380,12 +380,13 @@ class JoinedFrame(TypedDict):
 class LeftPayload(TypedDict):
     """The payload of LEFT; it is left out where the client has asked to leave."""
 
-    # `removed` or `blocked` by a backend, or `forbidden` by a fresh token.
+    # `removed` or `blocked` by a backend; `forbidden` by a fresh token, or by a hook that was asked anew;
+    # `unavailable`: that hook could not be asked.
     reason: str
 
 
 class LeftFrame(TypedDict):
-    """The connection is no member of the room any more. Without `ref`: a backend has removed it, or a fresh
+    """The connection is no member of the room any more. Without `ref`: a backend has taken it out, or a fresh
     token does not allow the room.
     """
 

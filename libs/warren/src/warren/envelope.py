@@ -261,6 +261,8 @@ class Reset(Kind, frozen=True, array_like=True, tag="12"):
 class Entered(Kind, frozen=True, array_like=True, tag="13"):
     """``conn`` is a member of ``room``, which stands at ``position`` at this place of the log; ``ref`` and
     ``since`` as its Join said. ``came_us``: since when it is one, to be said where it joins again.
+    ``void_s``, of its user's own room: what backends granted that user before then counts no more (s since
+    the Unix epoch; 0: nothing was revoked).
     """
 
     conn: str
@@ -269,6 +271,7 @@ class Entered(Kind, frozen=True, array_like=True, tag="13"):
     ref: str = ""
     since: Position | None = None
     came_us: int = 0  # by the log's time, µs since the Unix epoch, and no other member's; 0: it says nothing
+    void_s: int = 0
 
 
 class Named(Kind, frozen=True, array_like=True, tag="14"):

@@ -6,12 +6,11 @@ import random
 
 import pytest
 
-from gateway.core.grants import GrantKeys
+from gateway.core.grants import SKEW_S, GrantKeys
 from gateway.core.hook_desk import (
     OUT_BYTES_MAX,
     RETRY_LATE_MS,
     RETRY_MS,
-    REVOKED_MAX,
     USER_OPEN_MAX,
     Allowed,
     Ask,
@@ -75,7 +74,7 @@ def test_what_is_not_known_is_asked():
         )
     ]
     assert on.answered(1, ALLOW, NOW, NOW_S) == [
-        Tell((Waiter("ann~1", 1),), query, Allowed(HookAnswer(True)))
+        Tell((Waiter("ann~1", 1),), query, Allowed(HookAnswer(True), given_s=5_000))
     ]
     assert (len(on), on.out) == (0, 0)
 
@@ -92,7 +91,7 @@ def test_an_allow_with_a_time_is_kept_and_granted():
     assert (again.source, again.until_s, again.grant) == ("cache", 5_060, first.grant)
     elsewhere = desk()
     shown = verdict(consult(elsewhere, join(grant=first.grant), now_s=5_059.0))
-    assert shown == Allowed(HookAnswer(True, publish=True), "", 5_060, "grant")
+    assert shown == Allowed(HookAnswer(True, publish=True), "", 5_060, "grant", 5_000)
     late = consult(elsewhere, join(grant=first.grant), now_s=5_060.0)
     assert isinstance(late[0], Ask)
 
@@ -256,32 +255,33 @@ def test_large_messages_are_out_one_after_the_other():
     assert all(isinstance(consult(on, query)[0], Ask) for query in small)
 
 
-def test_a_revocation_voids_grants_and_answers():
-    """Of that user, given before; what was asked before and is answered behind it is neither kept nor
-    granted.
-    """
-    on = desk()
+def test_what_was_granted_before_a_revocation_does_not_count():
+    """Neither a grant nor an answer that is kept, for who asks as one whose grants were revoked; a denial does."""
+    on, void_s = desk(), int(NOW_S) - SKEW_S + 1
     grant = verdict(on.answered(ask(on, join()).number, ALLOW_60, NOW, NOW_S)).grant
-    other = verdict(on.answered(ask(on, join("bob")).number, ALLOW_60, NOW, NOW_S)).grant
+    assert verdict(consult(on, join(grant=grant, void_s=void_s - 1))).source == "grant"
+    assert verdict(consult(on, join(void_s=void_s - 1))).source == "cache"
+    again = ask(on, join(grant=grant, void_s=void_s)).number
+    fresh = verdict(on.answered(again, ALLOW_60, NOW, NOW_S + 1))
+    assert (fresh.source, fresh.given_s) == ("backend", 5_001)
+    assert verdict(consult(on, join(grant=fresh.grant, void_s=void_s))).given_s == 5_001
+    assert verdict(consult(on, join(void_s=void_s))).given_s == 5_001
+    on.answered(ask(on, join("bob")).number, DENY, NOW, NOW_S)
+    assert verdict(consult(on, join("bob", void_s=void_s + 9))) == Denied("not yours", "cache")
+
+
+def test_a_revocation_voids_answers_that_are_kept_or_on_their_way():
+    """Of that user; what was asked before and is answered behind it is neither kept nor granted."""
+    on = desk()
+    on.answered(ask(on, join()).number, ALLOW_60, NOW, NOW_S)
+    on.answered(ask(on, join("bob")).number, ALLOW_60, NOW, NOW_S)
     under_way = ask(on, join(room="s")).number
-    on.revoked("ann", 5_001)
-    again = ask(on, join(grant=grant))
+    on.revoked("ann")
+    ask(on, join())
     assert ask(on, join(room="s"), ticket=2).number != under_way
     late = verdict(on.answered(under_way, ALLOW_60, NOW, NOW_S))
     assert (late.grant, late.until_s) == ("", 0)
     assert len(on.cache) == 1  # Bob's
-    assert verdict(consult(on, join("bob", grant=other))).source == "grant"
-    fresh = verdict(on.answered(again.number, ALLOW_60, NOW, 5_001.0)).grant
-    on.revoked("ann", 3_000)  # an older one, which comes late
-    assert verdict(consult(on, join(grant=fresh), now_s=5_002.0)).source == "grant"
-
-
-def test_revocations_are_bounded():
-    """The latest users' are kept."""
-    on = desk()
-    for number in range(REVOKED_MAX + 10):
-        on.revoked(f"u{number}", 1)
-    assert len(on._revoked) == REVOKED_MAX
 
 
 def test_who_has_no_name_is_asked_about_once_for_all():
@@ -326,7 +326,7 @@ def test_whatever_happens_each_question_is_answered_once(seed):
                 on.gone(conn)
                 waiting = {each for each in waiting if each[0] != conn}
             case 1:
-                on.revoked(user, int(NOW_S + now))
+                on.revoked(user)
             case 2 | 3 | 4 if out:
                 number = chance.choice(list(out))
                 del out[number]

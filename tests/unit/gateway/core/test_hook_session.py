@@ -2,14 +2,15 @@
 
 import json
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.actions import Close, Consult, Exit, Hold, Join, Leave, Publish, Send
-from gateway.core.client_messages import Error, Joined, Pong, Welcome
+from gateway.core.client_messages import Error, Joined, Left, Pong, Welcome
 from gateway.core.error_rate_limit import ANSWERS
-from gateway.core.grants import GrantKeys
+from gateway.core.grants import SKEW_S, GrantKeys
 from gateway.core.hook_desk import Allowed, Ask, Denied, HookDesk, Tell, Undecided, Waiter
 from gateway.core.hook_messages import HookAnswer, HookMessage, HookQuery
 from gateway.core.hook_session import RIGHTS_MAX
@@ -472,6 +473,147 @@ def test_a_guest_joins_by_the_name_that_was_made_up_for_it():
     """So a grant of it is of nobody else."""
     session = opened(Identity("guest-1", anonymous=True, nameless=True))
     assert asked(says(session, type="JOIN", room="asked:a")).query.user == "guest-1"
+
+
+# ── revocations ─────────────────────────────────────────────────────────────────────────────────────────────
+
+VOID_S = WALL_S - 1_000
+BEFORE, AFTER = VOID_S - 1, VOID_S + SKEW_S
+
+
+def by_grant(given_s: int, info: bytes = b"") -> Allowed:
+    return Allowed(HookAnswer(True, info=info), "", WALL_S + 60, "grant", given_s)
+
+
+def joined(session: Session, room: str, verdict, **fields) -> Join:
+    """Have it join a room as was decided; return what goes to the routers."""
+    question = asked(says(session, type="JOIN", room=room, **fields))
+    (join,) = decided(session, question.ticket, verdict)
+    return join
+
+
+@pytest.mark.parametrize("source", ["grant", "cache"])
+def test_a_room_that_was_joined_by_what_turns_out_to_be_void_is_asked_about_anew(source):
+    """Without the grant, as for one whose grants were revoked; it stays there where the backend allows that,
+    and what the backend says now counts.
+    """
+    session = opened()
+    joined(session, "asked:a", msgspec.structs.replace(by_grant(BEFORE, b'"old"'), source=source), id="j")
+    joined(session, "both:a", by_grant(AFTER))
+    joined(session, "both:b", YES)
+    question = asked(session.grants_revoked(VOID_S))
+    assert question.query == HookQuery("join", "ann", "g~1", room="asked:a", namespace="asked", void_s=VOID_S)
+    assert session.grants_revoked(VOID_S) == []
+    answer = HookAnswer(True, publish=True, info=b'"new"')
+    (inform,) = decided(session, question.ticket, Allowed(answer, "signed", WALL_S + 60))
+    assert (inform.envelope.room, inform.envelope.info) == ("asked:a", b'"new"')
+    assert "asked:a" in session.rooms
+    assert decided(session, question.ticket, NO) == []
+    (told,) = session.answer(envelope.Joined("g~1", "asked:a", POSITION, False, 0, "j"))
+    assert told.message.grant == "signed"
+
+
+def test_who_must_not_be_there_leaves_the_room():
+    """The client hears it, also in answer to its JOIN where that has none yet; of its other rooms nothing."""
+    session = opened()
+    join = joined(session, "asked:a", by_grant(BEFORE), id="j")
+    question = asked(session.grants_revoked(VOID_S))
+    exit_, leave, refusal, left = decided(session, question.ticket, NO)
+    assert (exit_, leave.envelope.rooms, leave.shard) == (Exit("asked:a"), ("asked:a",), join.shard)
+    assert (refusal.message.code, refusal.message.ref, refusal.message.message) == (
+        ErrorCode.FORBIDDEN, "j", "not yours"
+    )  # fmt: skip
+    assert left.message == Left("asked:a", "", "forbidden")
+    assert "asked:a" not in session.rooms
+    assert isinstance(asked(says(session, type="JOIN", room="asked:a")), Consult)
+
+
+def test_where_nobody_can_be_asked_the_room_is_left_too():
+    """Closed by default; the client may ask to join again."""
+    session = opened()
+    joined(session, "asked:a", by_grant(BEFORE), id="j")
+    question = asked(session.grants_revoked(VOID_S))
+    _, _, refusal, left = decided(session, question.ticket, Undecided("timeout", 700))
+    assert (refusal.message.code, refusal.message.retry_after_ms) == (ErrorCode.UNAVAILABLE, 700)
+    assert left.message == Left("asked:a", "", "unavailable")
+
+
+def test_once_it_is_known_a_revocation_goes_with_each_question():
+    """So the desk asks the backend, whatever the client shows; also where the revocation came as it was made."""
+    session = opened()
+    assert session.grants_revoked(VOID_S) == []
+    asked_now = asked(says(session, type="JOIN", room="asked:a", payload={"grant": "g"}))
+    assert (asked_now.query.grant, asked_now.query.void_s) == ("g", VOID_S)
+    assert asked(says(session, type="CHAT", room="watched:a")).query.void_s == VOID_S
+    live = opened(Identity("ann", issued_s=WALL_S))
+    assert live.answer(envelope.TokensRevoked("ann", "", WALL_S - 9), WALL_US) == []
+    assert asked(says(live, type="JOIN", room="asked:a")).query.void_s == WALL_S + 1
+    assert live.grants_revoked(VOID_S) == []  # of an earlier one that is no news
+
+
+def test_a_revocation_that_is_heard_as_it_is_made_leaves_members_where_they_are():
+    """What was granted does not count any more; who was in by then stays, as with any revocation."""
+    session = opened(Identity("ann", issued_s=WALL_S))
+    joined(session, "asked:a", by_grant(BEFORE))
+    assert session.answer(envelope.TokensRevoked("ann", "", WALL_S - 9), WALL_US) == []
+    assert "asked:a" in session.rooms
+
+
+def test_a_gateway_that_was_cut_off_hears_of_a_revocation_when_it_joins_again():
+    """The same room, with word of a revocation that was made meanwhile."""
+    session = opened()
+    session.grants_revoked(VOID_S - 5_000)
+    joined(session, "asked:a", by_grant(BEFORE))
+    session.rejoin(0, {})
+    assert asked(session.grants_revoked(VOID_S)).query.room == "asked:a"
+
+
+def test_rights_that_were_granted_before_are_gone():
+    """The next message is asked about, and no JOINED brings a grant of before."""
+    session = opened()
+    joined(session, "both:a", Allowed(HookAnswer(True, publish=True), "old", WALL_S + 60), id="j")
+    session.grants_revoked(VOID_S)
+    assert isinstance(says(session, type="CHAT", room="both:a")[0], Consult)
+    (told,) = session.answer(envelope.Joined("g~1", "both:a", POSITION, False, 0, "j"))
+    assert told.message.grant == ""
+
+
+def test_what_the_client_does_meanwhile_counts():
+    """A room that it has left is not left again; one that it has joined anew was decided anew."""
+    session = opened()
+    for room in ("asked:a", "asked:b", "asked:c"):
+        joined(session, room, by_grant(BEFORE))
+    first, second, third = session.grants_revoked(VOID_S)
+    says(session, type="LEAVE", room="asked:a")
+    says(session, type="LEAVE", room="asked:b")
+    joined(session, "asked:b", YES)
+    session.answer(envelope.Enrolled("g~1", ("asked:c",)))
+    for question in (first, second, third):
+        assert decided(session, question.ticket, NO) == []
+    assert {"asked:b", "asked:c"} <= set(session.rooms)
+
+
+def test_many_rooms_are_asked_about_a_few_at_a_time():
+    """None is left out, and the client goes on meanwhile."""
+    session, rooms = opened(), [f"asked:{number}" for number in range(30)]
+    for room in rooms:
+        joined(session, room, by_grant(BEFORE))
+    out, found, most = session.grants_revoked(VOID_S), [], 0
+    while out:
+        most = max(most, len(out))
+        question = out.pop(0)
+        found.append(question.query.room)
+        out += decided(session, question.ticket, YES)
+        assert not session.unread
+    assert (found, most) == (rooms, 8)
+
+
+def test_after_the_end_nothing_is_asked():
+    """The client has gone."""
+    session = opened()
+    joined(session, "asked:a", by_grant(BEFORE))
+    session.closed()
+    assert session.grants_revoked(VOID_S) == []
 
 
 # ── a storm ─────────────────────────────────────────────────────────────────────────────────────────────────

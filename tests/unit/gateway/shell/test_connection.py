@@ -917,7 +917,7 @@ class ListHooks:
     def __init__(self, rig: Rig) -> None:
         self.asked: list[Consult] = []
         self.left: list[str] = []
-        self.revocations: list[tuple[str, int]] = []
+        self.revocations: list[str] = []
         object.__setattr__(rig.connection._context, "hooks", self)
 
     def consult(self, asker: Connection, asked: Consult) -> None:
@@ -926,8 +926,8 @@ class ListHooks:
     def gone(self, conn: str) -> None:
         self.left.append(conn)
 
-    def revoked(self, user: str, before_s: int) -> None:
-        self.revocations.append((user, before_s))
+    def revoked(self, user: str) -> None:
+        self.revocations.append(user)
 
 
 async def turns() -> None:
@@ -1095,6 +1095,18 @@ async def test_who_finds_no_place_for_what_it_watches_is_closed():
     assert rig.transport.closed == (1013, "Overloaded")
 
 
+async def test_word_of_a_revocation_comes_with_the_own_room():
+    """What the user was granted before it is not shown to backends as if it counted."""
+    rig = Rig(namespaces=HOOKED)
+    hooks = ListHooks(rig)
+    rig.connection.put(TokenAccepted(Identity("ann")))
+    (ref,) = (each.ref for each in rig.uplink.sent if getattr(each, "room", "") == "@ann")
+    entered = envelope.Entered("g~1", "@ann", Position("e", 0), ref, void_s=1_234)
+    assert rig.connection.entered(entered) is False
+    rig.connection.put(rig.say("CHAT", room="w:a", payload=1))
+    assert hooks.asked[-1].query.void_s == 1_234
+
+
 async def test_a_revocation_reaches_what_backends_have_granted():
     """Of that user, whether this connection's own token is among the revoked ones or not."""
     rig = Rig(namespaces=HOOKED)
@@ -1107,7 +1119,7 @@ async def test_a_revocation_reaches_what_backends_have_granted():
     rig.connection.put(rig.say("CHAT", room="w:a", payload=2))
     assert len(hooks.asked) == 1
     rig.connection.put(envelope.TokensRevoked("ann", "another"))
-    assert hooks.revocations == [("ann", 0)]
+    assert hooks.revocations == ["ann"]
     assert rig.transport.closed is None
     rig.connection.put(rig.say("CHAT", room="w:a", payload=3))
     assert len(hooks.asked) == 2

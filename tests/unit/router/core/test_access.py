@@ -2,6 +2,8 @@
 
 import pytest
 
+from gateway.core.grants import SKEW_S
+from gateway.core.hook_messages import TTL_MAX_S
 from router.core import access
 from router.core.access import Access, Denied, PutOut
 from warren.envelope import Join
@@ -102,6 +104,63 @@ def test_a_second_revocation_takes_nothing_back():
     table.revoke("ann", "", 50, 0)
     router_says(table, 99 * S)
     assert table.revoked == {("ann", ""): (100, 0)}
+
+
+def test_a_revocation_voids_what_its_user_was_granted_before():
+    """By its own time, whichever tokens it names and however soon they have expired; a later one voids more."""
+    table = Access()
+    router_says(table, 10 * S)
+    assert table.void_s("ann") == 0
+    table.revoke("ann", "t", 0, 10_500)
+    assert (table.void_s("ann"), table.void_s("bob")) == (11, 0)
+    router_says(table, 12 * S)
+    assert table.revoked == {}
+    assert table.void_s("ann") == 11
+    table.revoke("ann", "", 900, 0)  # tokens that will be issued only
+    assert table.void_s("ann") == 13
+
+
+def test_what_was_voided_is_remembered_for_as_long_as_a_grant_is_good():
+    """By a router's time, not by that of a gateway whose clock is wrong."""
+    table = Access()
+    router_says(table, 10 * S)
+    table.revoke("ann", "t", 0, 0)
+    router_says(table, 20 * S)
+    table.revoke("bob", "t", 0, 0)
+    last_s = 11 + access.VOIDED_KEPT_S
+    gateway_says(table, (last_s + 99) * S)
+    router_says(table, last_s * S - 1)
+    assert table.void_s("ann") == 11
+    router_says(table, last_s * S)
+    assert table.voided == {"bob": 21}
+
+
+def test_a_user_who_is_revoked_again_is_remembered_anew():
+    """It stands behind the others, so these are forgotten in time."""
+    table = Access()
+    for at_s, user in ((10, "ann"), (20, "bob"), (30, "ann")):
+        router_says(table, at_s * S)
+        table.revoke(user, "t", 0, 0)
+    assert list(table.voided.items()) == [("bob", 21), ("ann", 31)]
+    router_says(table, (21 + access.VOIDED_KEPT_S) * S)
+    assert table.voided == {"ann": 31}
+
+
+def test_where_too_many_users_were_revoked_grants_of_all_are_void(monkeypatch):
+    """Those that were given before the revocation that is not remembered any more: backends are asked."""
+    monkeypatch.setattr(access, "MOST_VOIDED", 2)
+    table = Access()
+    for at_s, user in ((10, "ann"), (20, "bob"), (30, "kim")):
+        router_says(table, at_s * S)
+        table.revoke(user, "t", 0, 0)
+    assert table.voided == {"bob": 21, "kim": 31}
+    assert [table.void_s(user) for user in ("ann", "bob", "kim", "eve")] == [11, 21, 31, 11]
+    assert Access(times=table.times).void_s("eve") == 11
+
+
+def test_no_grant_outlives_the_memory_of_a_revocation():
+    """Also where its gateway's clock is as far ahead as it may be."""
+    assert access.VOIDED_KEPT_S > TTL_MAX_S + 2 * SKEW_S
 
 
 def test_who_was_put_out_while_it_was_away_stays_out():

@@ -148,7 +148,7 @@ def test_the_bytes_of_a_state_are_pinned():
                 1,
                 ["5", "l", 2, 2, 3, 4, 5, False],
                 6,
-                [1, 0, 1, 0, 1, 1, 0, 2, 1, 0, 0, 0, 0, 0, 0, 1, 1],
+                [1, 0, 1, 0, 1, 1, 0, 2, 1, 0, 0, 0, 0, 0, 0, 0, 1, 1],
             ],
         ],
         [1, [["a", [6, 7]]]],
@@ -163,8 +163,8 @@ def test_the_bytes_of_a_state_are_pinned():
             ],
         ],
         [9, [["a", "g", {"g~1": "u"}]]],
-        [22, [["a", 6, {"u": 7}]]],
-        [23, [[0, [9, 6, ["D", "a", "e", 7, "T", b"1", 5, "", "", "m7", False, False, "", 0, ""]]]]],
+        [23, [["a", 6, {"u": 7}]]],
+        [24, [[0, [9, 6, ["D", "a", "e", 7, "T", b"1", 5, "", "", "m7", False, False, "", 0, ""]]]]],
     ]
 
 
@@ -187,8 +187,9 @@ def with_access(**more):
         {("bob", "t"): (0, 8_000), ("bob", ""): (7, 0)},
         {("a", "ann"): PutOut(6, 0, "", "removed", (("g~1", 5),))},
         {"g~1": 4},
-        {"now": 8, "forgotten": 3},
+        {"now": 8, "forgotten": 3, "void": 2},
         SeenIds({("@ann", "", "c"): (0, 2)}),
+        {"bob": 5},
     )
     return msgspec.structs.replace(checkpoint.empty(Rules("l", 2, 2, 3, 4, 5)), access=access)
 
@@ -205,15 +206,16 @@ def test_the_bytes_of_what_backends_commanded_are_pinned():
                 1,
                 ["5", "l", 2, 2, 3, 4, 5, False],
                 1,
-                [0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 1, 2, 1, 1, 1, 0, 0],
+                [0, 0, 0, 0, 0, 0, 0, 0, 0, 3, 1, 2, 1, 1, 1, 1, 0, 0],
             ],
         ],
-        [16, [["now", 8], ["forgotten", 3]]],
+        [16, [["now", 8], ["forgotten", 3], ["void", 2]]],
         [17, [[["@ann", "ann"], 9_000]]],
         [18, [[["bob", "t"], [0, 8_000]], [["bob", ""], [7, 0]]]],
         [19, [[["a", "ann"], [6, 0, "", "removed", [["g~1", 5]]]]]],
         [20, [["g~1", 4]]],
         [21, [[["@ann", "", "c"], [0, 2]]]],
+        [22, [["bob", 5]]],
     ]
     back = checkpoint.decoded(0, 1, bodies)
     assert checkpoint.encoded(0, 1, back, 1_000) == bodies

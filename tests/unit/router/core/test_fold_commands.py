@@ -292,6 +292,34 @@ def test_a_member_that_joins_again_by_a_revoked_token_is_put_out(log):
     ]
 
 
+def test_who_comes_after_a_revocation_brings_word_of_it(log):
+    """In its own room, wherever it comes and however it joins: its gateway may never have heard of it. Other
+    users' bring none, nor do other rooms'.
+    """
+
+    def void_s(effects):
+        (entered,) = [effect.item for effect in effects if isinstance(getattr(effect, "item", None), Entered)]
+        return entered.void_s
+
+    assert void_s(log.says("g3", own("g3~1"))) == 0
+    log.says("g3", Leave(("@ann",), "g3~1", "", "ann"))
+    log.command("revoke", "@ann", token_id="t1", until_ms=AT // 1_000 + 1)
+    log.at_us += 60_000_000
+    given_s = AT // 1_000_000 + 1
+    assert void_s(log.says("g3", own("g3~2", token_id="t2"))) == given_s
+    assert void_s(log.says("g1", own("g1~1", came_us=1))) == given_s
+    assert void_s(log.says("g3", own("g3~3", "bob"))) == 0
+    assert void_s(log.says("g3", Join("a", "g3~2", "ann"))) == 0
+
+
+def test_a_revocation_that_has_no_place_voids_nothing(log, monkeypatch):
+    """Its backend hears that it was refused."""
+    monkeypatch.setattr(access, "MOST", 0)
+    log.command("revoke", "@ann", token_id="t1")
+    entered = log.says("g1", own("g1~1", came_us=1))[0].item
+    assert entered.void_s == 0
+
+
 def test_a_user_is_removed_from_a_room_and_may_join_again(log):
     """One whose gateway was cut off hears it afterwards; a JOIN that comes later is a new one."""
     came_us = log.came(log.says("g2", Join("a", "g2~1", "ann")))

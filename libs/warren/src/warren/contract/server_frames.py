@@ -153,13 +153,19 @@ class JoinedFrame(ServerFrame, tag="JOINED", kw_only=True, frozen=True):
 class LeftPayload(msgspec.Struct, frozen=True):
     """The payload of LEFT; it is left out where the client has asked to leave."""
 
-    reason: Annotated[str, says("`removed` or `blocked` by a backend, or `forbidden` by a fresh token.")]
+    reason: Annotated[
+        str,
+        says(
+            "`removed` or `blocked` by a backend; `forbidden` by a fresh token, or by a hook that was asked "
+            "anew; `unavailable`: that hook could not be asked."
+        ),
+    ]
 
 
 class LeftFrame(ServerFrame, tag="LEFT", kw_only=True, frozen=True):
     """The connection is no member of the room any more.
 
-    Without `ref`: a backend has removed it, or a fresh token does not allow the room.
+    Without `ref`: a backend has taken it out, or a fresh token does not allow the room.
     """
 
     room: Annotated[Address, says("The room.")]

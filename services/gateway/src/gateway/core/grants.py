@@ -22,6 +22,9 @@ from warren.contract.client_frames import GRANT_MAX
 # The signature's purpose and form: a key that is used for something else too signs nothing that counts here.
 _PURPOSE: Final = "warren.grant.1"
 _MAC_BYTES: Final = 32
+# What was granted so long after a revocation is taken for earlier too: a gateway stamps the one and a router the
+# other, and their clocks may differ; an answer may have been on its way. That costs a question, no more.
+SKEW_S: Final = 60
 
 
 class Grant(msgspec.Struct, frozen=True, array_like=True):
@@ -79,9 +82,11 @@ class GrantKeys:
         return grant if now < grant.until else None
 
 
-def is_revoked(grant: Grant, before_s: int) -> bool:
-    """Say whether a grant is void by a revocation of all that its user was given before ``before_s``."""
-    return grant.epoch < before_s
+def is_void(given_s: int, void_s: int) -> bool:
+    """Say whether what was granted at ``given_s`` is void, where all is that was granted before ``void_s`` (s
+    since the Unix epoch; 0: nothing was revoked).
+    """
+    return void_s > 0 and given_s < void_s + SKEW_S
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -10,14 +10,13 @@ monotonic (``now``) and seconds since the Unix epoch (``now_s``).
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from hashlib import blake2b
 from typing import Final, Literal
 
 import msgspec
 
 from gateway.core import hook_messages
-from gateway.core.grants import Grant, GrantKeys, is_revoked
+from gateway.core.grants import Grant, GrantKeys, is_void
 from gateway.core.hook_cache import HookCache, Kept, Key
 from gateway.core.hook_messages import Hook, HookAnswer, HookQuery, InvalidAnswer
 from gateway.core.hook_queue import HookQueue
@@ -27,8 +26,6 @@ from warren.errors import ErrorCode
 USER_OPEN_MAX: Final = 64
 # What the questions that one backend is asked at a time may take. A single one may be larger.
 OUT_BYTES_MAX: Final = 8 * 1024 * 1024
-# Users whose revocations are remembered, those of the latest.
-REVOKED_MAX: Final = 65_536
 # When it is worth coming again, where nobody says.
 RETRY_MS: Final = 1_000
 # And where a question has waited in vain until it was given up: so many wait before it.
@@ -40,13 +37,14 @@ Failure = Literal["timeout", "no_service", "unavailable", "overloaded", "invalid
 
 class Allowed(msgspec.Struct, frozen=True):
     """The client may. ``grant`` (empty: none) is what it may show next time; ``until_s`` is to when it may,
-    where that is said, seconds since the Unix epoch.
+    where that is said, and ``given_s`` when a backend said so: seconds since the Unix epoch.
     """
 
     answer: HookAnswer
     grant: str = ""
     until_s: int = 0
     source: Source = "backend"
+    given_s: int = 0
 
 
 class Denied(msgspec.Struct, frozen=True):
@@ -136,7 +134,6 @@ class HookDesk:
         self._by_user: dict[str, set[int]] = {}
         self._by_conn: dict[str, set[int]] = {}
         self._queues: dict[_Backend, HookQueue] = {}
-        self._revoked: OrderedDict[str, int] = OrderedDict()
         self._number = 0
         self._out_bytes: dict[_Backend, int] = {}
 
@@ -154,7 +151,7 @@ class HookDesk:
     def consult(self, query: HookQuery, waiter: Waiter, now: float, now_s: float) -> list[Step]:
         """Have a question decided; its answer may be among the steps already."""
         key = Key(query.hook, query.user, query.room, _seen(query))
-        verdict = self._granted(query, now_s) or self._kept(key, now)
+        verdict = self._granted(query, now_s) or self._kept(key, query.void_s, now)
         if verdict is not None:
             return [Tell((waiter,), query, verdict)]
         known = self._by_key.get(key) if query.message is None else None
@@ -188,11 +185,8 @@ class HookDesk:
                 self._queues[question.backend].drop(number)
                 self._close(number, question)
 
-    def revoked(self, user: str, before_s: int) -> None:
-        """Let nothing count that a user was granted before that time (seconds since the Unix epoch)."""
-        self._revoked[user] = max(before_s, self._revoked.pop(user, 0))
-        if len(self._revoked) > REVOKED_MAX:
-            self._revoked.popitem(last=False)
+    def revoked(self, user: str) -> None:
+        """Let nothing count that a backend has said of a user, or is about to say."""
         self.cache.forget(user)
         for number in self._by_user.get(user, ()):
             question = self._questions[number]
@@ -261,13 +255,13 @@ class HookDesk:
         if query.hook != "join" or not query.grant:
             return None
         grant = self._keys.check(query.grant, query.user, query.room, now_s)
-        if grant is None or is_revoked(grant, self._revoked.get(query.user, 0)):
+        if grant is None or is_void(grant.epoch, query.void_s):
             return None
-        return Allowed(HookAnswer.of(grant), "", grant.until, "grant")
+        return Allowed(HookAnswer.of(grant), "", grant.until, "grant", grant.epoch)
 
-    def _kept(self, key: Key, now: float) -> Verdict | None:
+    def _kept(self, key: Key, void_s: int, now: float) -> Verdict | None:
         kept: Kept | None = self.cache.get(key, now)
-        if kept is None:
+        if kept is None or (kept.answer.allow and is_void(kept.given_s, void_s)):
             return None
         query = HookQuery(key.hook, key.user, "", room=key.room)
         return self._verdict(kept.answer, kept.given_s, query, "cache", fresh=True)
@@ -279,9 +273,10 @@ class HookDesk:
             return Denied(answer.reason, source)
         until_s = given_s + answer.ttl_s if answer.ttl_s and fresh else 0
         if query.hook != "join" or not until_s:
-            return Allowed(answer, "", until_s, source)
+            return Allowed(answer, "", until_s, source, given_s)
         grant = Grant(given_s, until_s, answer.publish, answer.info)
-        return Allowed(answer, self._keys.sign(grant, query.user, query.room), until_s, source)
+        signed = self._keys.sign(grant, query.user, query.room)
+        return Allowed(answer, signed, until_s, source, given_s)
 
     def _asked(self, backend: _Backend, queue: HookQueue, now: float) -> list[Step]:
         """Return what a backend is to be asked now."""

@@ -50,7 +50,8 @@ class HookQuery(msgspec.Struct, frozen=True):
     """What is to be decided of one connection. ``user`` is empty where the client has named none.
 
     ``claims`` (JSON, empty: none) and ``headers`` are those that were chosen by the settings. ``grant`` is
-    what the client has shown, ``message`` what it wants to publish.
+    what the client has shown, ``message`` what it wants to publish. What the user was granted before
+    ``void_s`` does not count (s since the Unix epoch; 0: nothing was revoked, as far as is known).
     """
 
     hook: Hook
@@ -62,6 +63,7 @@ class HookQuery(msgspec.Struct, frozen=True):
     namespace: str = ""
     grant: str = ""
     message: HookMessage | None = None
+    void_s: int = 0
 
 
 class HookAnswer(msgspec.Struct, frozen=True):

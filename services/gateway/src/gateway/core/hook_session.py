@@ -7,11 +7,13 @@ has none. It knows no backend, and owns no clock.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final, TypeVar
 
 from gateway.core.client_messages import ClientMessage
 from gateway.core.hook_desk import Allowed, Undecided
 from gateway.core.hook_messages import Hook, HookMessage, HookQuery
+from gateway.core.hook_rechecks import HookRechecks
 from gateway.core.hook_waits import Held, HookWaits
 from gateway.core.permissions import Identity
 from warren.errors import ErrorCode
@@ -30,7 +32,8 @@ class HookSession:
     """One connection's."""
 
     __slots__ = (
-        "_conn", "_grants", "_headers", "_publish_until", "_ticket", "allowed", "connecting", "waits",
+        "_conn", "_grants", "_headers", "_publish_until", "_ticket", "allowed", "connecting", "rechecks",
+        "waits",
     )  # fmt: skip
 
     def __init__(self, conn: str, headers: tuple[tuple[str, str], ...]) -> None:
@@ -39,6 +42,7 @@ class HookSession:
         self._headers = headers
         self._ticket = 0
         self.waits = HookWaits()
+        self.rechecks = HookRechecks()
         self.connecting: Identity | None = None  # who wants to come in, while that is being decided
         self.allowed: Allowed | None = None  # by which the message that is being handled was allowed
         self._grants: dict[str, str] = {}  # room ▶ what its JOINED is to bring
@@ -56,16 +60,34 @@ class HookSession:
         return self._ticket, self._query("connect", identity)
 
     def ask(
-        self, hook: Hook, identity: Identity, policy: RoomPolicy, held: Held, grant: str = ""
+        self,
+        hook: Hook,
+        identity: Identity,
+        policy: RoomPolicy,
+        held: Held,
+        grant: str = "",
+        void_s: int = 0,
     ) -> tuple[int, HookQuery]:
-        """Return the ticket and the question whether a message may be handled, which waits from now on."""
+        """Return the ticket and the question whether a message may be handled, which waits from now on. What
+        was granted before ``void_s`` does not count for it.
+        """
         message, self._ticket = held.message, self._ticket + 1
         self.waits.ask(self._ticket, held)
         said = HookMessage(message.type, message.payload, message.binary, message.id, message.key)
         query = self._query(
-            hook, identity, held.room, policy.name, grant, said if hook == "publish" else None
+            hook, identity, held.room, policy.name, grant, said if hook == "publish" else None, void_s
         )
         return self._ticket, query
+
+    def ask_anew(
+        self, identity: Identity, policy: RoomPolicy, room: str, void_s: int
+    ) -> tuple[int, HookQuery]:
+        """Return the ticket and the question whether a member may be in a room, into which it came by what
+        does not count.
+        """
+        self._ticket += 1
+        self.rechecks.ask(self._ticket, room)
+        return self._ticket, self._query("join", identity, room, policy.name, void_s=void_s)
 
     def _query(
         self,
@@ -75,11 +97,12 @@ class HookSession:
         namespace: str = "",
         grant: str = "",
         message: HookMessage | None = None,
+        void_s: int = 0,
     ) -> HookQuery:
         # A made-up name says nothing of who wants to come in, and would make each question another.
         user = "" if identity.nameless and hook == "connect" else identity.user
         return HookQuery(
-            hook, user, self._conn, identity.claims, self._headers, room, namespace, grant, message
+            hook, user, self._conn, identity.claims, self._headers, room, namespace, grant, message, void_s
         )
 
     def holds(self, name: str, room: str) -> bool:
@@ -92,13 +115,18 @@ class HookSession:
 
     # ── rights ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def joins(self, room: str) -> bytes:
+    def joins(self, room: str, held: Collection[str]) -> bytes:
         """Keep what the answer to the JOIN that is being handled brings with it, where one was asked for;
         return what the room is to show of the member, as JSON (empty: the backend said nothing of that).
+        ``held`` are the rooms that the connection is in.
         """
         allowed = self.allowed
         if allowed is None:
             return b""
+        if allowed.source == "backend":
+            self.rechecks.settled(room)
+        else:
+            self.rechecks.allowed(room, allowed.given_s, held)
         if allowed.grant:
             _put(self._grants, room, allowed.grant)
         if allowed.answer.publish:

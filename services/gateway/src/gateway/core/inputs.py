@@ -150,6 +150,12 @@ class EndRequested(msgspec.Struct, frozen=True):
     message: str = ""
 
 
+class GrantsRevoked(msgspec.Struct, frozen=True):
+    """What this user was granted by backends before ``void_s`` (s since the Unix epoch) is void."""
+
+    void_s: int
+
+
 class HookDecided(msgspec.Struct, frozen=True):
     """What was asked about this connection under ``ticket`` was decided, or could not be."""
 
@@ -182,6 +188,7 @@ Input = (
     | DrainRequested
     | MessageTooLarge
     | EndRequested
+    | GrantsRevoked
     | HookDecided
     | SocketLost
 )

@@ -138,8 +138,8 @@ class Session:
     __slots__ = (
         "_auth_ref", "_codec", "_config", "_deadlines", "_default_room", "_degraded", "_enrolled",
         "_entering", "_errors", "_headers", "_hooks", "_limits", "_listens", "_manual", "_namespaces", "_now",
-        "_pending", "_presence", "_published", "_receipts", "_requests", "_returns", "_why", "conn",
-        "identity", "state",
+        "_pending", "_presence", "_published", "_receipts", "_requests", "_returns", "_void_s", "_why",
+        "conn", "identity", "state",
     )  # fmt: skip
 
     def __init__(
@@ -181,6 +181,7 @@ class Session:
         self._listens = not manual  # to its user's own room
         self._enrolled: frozenset[str] = frozenset()  # rooms that backends have put it into
         self._entering = 0  # the client's JOINs of its user's own room that the log has not answered
+        self._void_s = 0  # what its user was granted before that is void, s; 0: nothing was revoked
         self._why = ""  # we closed it, as backends are told
         self._returns = True  # the client may come back once it is closed
 
@@ -291,19 +292,27 @@ class Session:
         actions: Actions = []
         rooms = [room for room in self.rooms if room not in self._enrolled]
         for room in permissions.lost(identity, self._namespaces, rooms):
-            refs = [ref for ref in map(_shown, self._pending.refs(room)) if ref]
-            self._pending.leave(room)
-            actions += [
-                Exit(room),
-                *self._unwatch(room),
-                Leave(envelope.Leave((room,), self.conn, "", identity.user), self._shard_of(room)),
-            ]
-            actions += [
-                Send(error(ErrorCode.FORBIDDEN, "Your token does not allow this room any more", ref))
-                for ref in refs
-            ]
-            actions.append(Send(Left(room, "", "forbidden")))
+            actions += self._put_down(room, "forbidden", "Your token does not allow this room any more")
         return actions
+
+    def _put_down(
+        self,
+        room: str,
+        reason: str,
+        message: str,
+        code: ErrorCode = ErrorCode.FORBIDDEN,
+        retry_after_ms: int | None = None,
+    ) -> Actions:
+        """Leave a room that this connection must not be in; what the client has asked of it is refused."""
+        refs = [ref for ref in map(_shown, self._pending.refs(room)) if ref]
+        self._pending.leave(room)
+        return [
+            Exit(room),
+            *self._unwatch(room),
+            Leave(envelope.Leave((room,), self.conn, "", self.user), self._shard_of(room)),
+            *(Send(error(code, message, ref, retry_after_ms)) for ref in refs),
+            Send(Left(room, "", reason)),
+        ]
 
     def _withdraw(self, rooms: Iterable[str]) -> Actions:
         """Take back what was published to rooms that a fresh token does not let the client publish to."""
@@ -417,7 +426,7 @@ class Session:
         self, identity: Identity, room: str, now_us: int, ref: str = "", since: Position | None = None
     ) -> Join:
         join = envelope.Join(room, self.conn, identity.user, ref or self._pending.ref(), since)
-        if self._hooks is not None and (info := self._hooks.joins(room)):
+        if self._hooks is not None and (info := self._hooks.joins(room, self._pending.rooms)):
             self._presences().infos[room] = info
         first = room not in self._pending.rooms
         self._pending.ask(join, now_us)
@@ -625,7 +634,7 @@ class Session:
         hooks = self._hooks
         if hooks.allowed is not None or (hook == "publish" and hooks.may_publish(held.room, held.at_us)):
             return None
-        asked = hooks.ask(hook, self._known(), policy, held, grant)
+        asked = hooks.ask(hook, self._known(), policy, held, grant, self._void_s)
         return Outcome(held.message.type, [Consult(*asked)])
 
     def decided(self, ticket: int, verdict: Verdict, now: float, now_us: int) -> list[Outcome]:
@@ -637,6 +646,8 @@ class Session:
             return []
         if hooks.is_connect(ticket):
             return [Outcome(REFUSED, self._let_in(hooks, verdict, now, now_us))]
+        if (room := hooks.rechecks.decided(ticket)) is not None:
+            return [Outcome(REFUSED, self._rechecked(hooks, room, verdict))]
         held = hooks.waits.decided(ticket)
         if held is None:
             return []
@@ -682,6 +693,44 @@ class Session:
         finally:
             hooks.allowed = None
 
+    def grants_revoked(self, void_s: int) -> Actions:
+        """What this user was granted before ``void_s`` (s since the Unix epoch) is void, as the log says; what
+        this connection has by that is asked about anew, where that is news.
+        """
+        if void_s <= self._void_s or self._is_closed:
+            return []
+        self._void_s, hooks = void_s, self._hooks
+        if hooks is None:
+            return []
+        hooks.revoke()
+        hooks.rechecks.void(void_s)
+        return self._ask_anew(hooks)
+
+    def _ask_anew(self, hooks: HookSession) -> Actions:
+        """Have backends asked about rooms that this connection is in by what is void, some at a time."""
+        actions, policy = Actions(), self._namespaces.policy
+        while (room := hooks.rechecks.next(self._pending.rooms)) is not None:
+            actions.append(Consult(*hooks.ask_anew(self._known(), policy(room), room, self._void_s)))
+        return actions
+
+    def _rechecked(self, hooks: HookSession, room: str, verdict: Verdict) -> Actions:
+        """Do what was decided about a room that this connection is in already: closed by default."""
+        actions = Actions()
+        if room in self._pending.rooms and room not in self._enrolled:
+            match verdict:
+                case Allowed():
+                    hooks.allowed = verdict
+                    info = hooks.joins(room, self._pending.rooms)
+                    hooks.allowed = None
+                    actions = self._presences().told(self._known(), room, info) if info else actions
+                case Denied():
+                    says_no = verdict.reason or "A backend does not allow this"
+                    actions = self._put_down(room, "forbidden", says_no)
+                case Undecided():
+                    retry_ms = verdict.retry_after_ms
+                    actions = self._put_down(room, "unavailable", says(verdict), verdict.code, retry_ms)
+        return [*actions, *self._ask_anew(hooks)]
+
     # ── what the routers say ────────────────────────────────────────────────────────────────────────────────
 
     def answer(self, reply: Reply, now_us: int = 0) -> Actions:
@@ -713,6 +762,7 @@ class Session:
             case envelope.Dismissed():
                 return self._dismissed(reply)
             case envelope.TokensRevoked():
+                self._void_s = max(self._void_s, now_us // 1_000_000 + 1)
                 if self._hooks is not None:
                     self._hooks.revoke()
                 identity = self._known()

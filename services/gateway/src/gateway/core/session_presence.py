@@ -145,6 +145,14 @@ class SessionPresence:
                 actions.append(self._inform(room, info))
         return actions
 
+    def told(self, identity: Identity, room: str, info: bytes) -> Actions:
+        """A backend has said anew what a room is to show of the client, as JSON."""
+        policy = self._namespaces.policy(room)
+        before = permissions.shown(identity, policy, room, self.infos.get(room))
+        self.infos[room] = info
+        mode, now = permissions.shown(identity, policy, room, info)
+        return [self._inform(room, now)] if mode and (mode, now) != before else []
+
     # ── what the client asks ────────────────────────────────────────────────────────────────────────────────
 
     def ask(self, identity: Identity, room: str, joined: bool, ref: str, asked: Asked, now: float) -> Actions:

@@ -281,7 +281,10 @@ class Connection(Member):
 
     def entered(self, item: envelope.Entered) -> bool | None:
         """Take note of where it has entered; return whether it is to be given what is said there."""
-        return self.session.entered(item)
+        given = self.session.entered(item)
+        if item.void_s:
+            self.put(inputs.GrantsRevoked(item.void_s))
+        return given
 
     def flush(self) -> None:
         """Write what waits."""
@@ -358,8 +361,11 @@ class Connection(Member):
 
     def _revoked(self, said: envelope.TokensRevoked) -> None:
         if self._context.hooks is not None:
-            self._context.hooks.revoked(said.user, said.before_s)
+            self._context.hooks.revoked(said.user)
         self._do(self.session.answer(said, self._context.clock.wall_us()))
+
+    def _grants_revoked(self, said: inputs.GrantsRevoked) -> None:
+        self._do(self.session.grants_revoked(said.void_s))
 
     def _token_accepted(self, said: inputs.TokenAccepted) -> None:
         identity: Identity = said.identity
@@ -477,6 +483,7 @@ class Connection(Member):
         inputs.DrainRequested: _drain,
         inputs.MessageTooLarge: _too_large,
         inputs.EndRequested: _end,
+        inputs.GrantsRevoked: _grants_revoked,
         inputs.HookDecided: _decided,
         inputs.SocketLost: _leave_all,
     }

@@ -100,11 +100,9 @@ class Hooks:
         if self._askers.pop(conn, None) is not None:
             self._desk.gone(conn)
 
-    def revoked(self, user: str, before_s: int) -> None:
-        """Let nothing count that a user was granted before that time (seconds since the Unix epoch; 0: one
-        token was revoked, and nobody knows what was granted by it, so nothing counts up to now).
-        """
-        self._desk.revoked(user, before_s or self._clock.wall_us() // 1_000_000 + 1)
+    def revoked(self, user: str) -> None:
+        """Let nothing count that backends have said of a user up to now."""
+        self._desk.revoked(user)
 
     def _do(self, step: Step) -> None:
         match step:

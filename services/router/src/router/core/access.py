@@ -30,6 +30,10 @@ from warren.errors import CloseCode
 MOST: Final = 65_536
 # Rooms and users out of which somebody was put, likewise; beyond it the oldest is forgotten.
 MOST_PUT_OUT: Final = 16_384
+# Users whose grants were voided, likewise: beyond it what all others were granted before is void too.
+MOST_VOIDED: Final = 65_536
+# So long after it that is remembered: no grant is good for longer (a day), and clocks may differ.
+VOIDED_KEPT_S: Final = 86_400 + 600
 
 Key = tuple[str, str]  # (room, user); of a revocation (user, token); of one connection (its id, "")
 
@@ -79,20 +83,23 @@ class Access:
         came: dict[str, int] | None = None,
         times: Mapping[str, int] | None = None,
         ids: SeenIds | None = None,
+        voided: dict[str, int] | None = None,
     ) -> None:
         """``blocks`` say until when (ms; 0: for ever), ``revoked`` before which issue (s) and until when
-        (ms), ``came`` when connections came of users whose number is limited; each in its order. ``ids``: of
-        commands, each with (0, what it came to).
+        (ms), ``came`` when connections came of users whose number is limited, ``voided`` before when (s) what
+        users were granted is void; each in its order. ``ids``: of commands, each with (0, what it came to).
         """
         times = times or {}
         self.at_us = 0  # the time of the present entry
         self.now_us = times.get("now", 0)  # the highest that any had, or the last moment
         self.forgotten_us = times.get("forgotten", 0)  # who was put out before that may be forgotten
+        self.void_us = times.get("void", 0)  # what anybody was granted before that is void
         self.blocks: dict[Key, int] = {} if blocks is None else blocks
         self.revoked: dict[Key, tuple[int, int]] = {} if revoked is None else revoked
         self.put_out: dict[Key, PutOut] = {} if put_out is None else put_out
         self.came: dict[str, int] = {} if came is None else came
         self.ids = SeenIds() if ids is None else ids
+        self.voided: dict[str, int] = {} if voided is None else voided
         self._ends: list[tuple[int, bool, Key]] = []
         self._order_ends()
 
@@ -101,7 +108,7 @@ class Access:
         """The moments that it knows; empty where nothing has counted yet."""
         if not self.now_us:
             return {}
-        return {"now": self.now_us, "forgotten": self.forgotten_us}
+        return {"now": self.now_us, "forgotten": self.forgotten_us, "void": self.void_us}
 
     # ── time ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -116,6 +123,11 @@ class Access:
                 del self.blocks[key]
             elif not is_block and self.revoked.get(key, (0, 0))[1] == until_ms:
                 del self.revoked[key]
+        while forget and self.voided:
+            user = next(iter(self.voided))
+            if self.voided[user] + VOIDED_KEPT_S > now_ms // 1_000:
+                break
+            del self.voided[user]
 
     def moment(self) -> int:
         """Return a moment that is later than all that were given before."""
@@ -145,6 +157,15 @@ class Access:
             ends_ms = 0 if 0 in (known_ms, until_ms) else max(known_ms, until_ms)
             self.revoked[key] = (max(known_s, issued_s), ends_ms)
             self._ends_at(ends_ms, False, key)
+        # Nobody knows which grant came by which token: all do, however soon the tokens themselves have expired.
+        self.voided[user] = max(self.voided.pop(user, 0), self.at_us // 1_000_000 + 1)
+        while len(self.voided) > MOST_VOIDED:
+            oldest = next(iter(self.voided))
+            self.void_us = max(self.void_us, self.voided.pop(oldest) * 1_000_000)
+
+    def void_s(self, user: str) -> int:
+        """Return before when (s since the Unix epoch) what a user was granted is void; 0: nothing is."""
+        return max(self.voided.get(user, 0), self.void_us // 1_000_000)
 
     def put(self, key: Key, code: int, reason: str, why: str, spare: Iterable[str] = ()) -> None:
         """Remember that whoever is there by now was put out, but for those in ``spare``: at most as many as

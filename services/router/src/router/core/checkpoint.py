@@ -58,8 +58,9 @@ class _Section(IntEnum):
     PUT_OUT = 19  # ((room, user), how and when), the oldest first
     CAME = 20  # (connection, when it came)
     COMMAND_IDS = 21  # (key, what it came to), the oldest first
-    SEEN = 22  # SeenPart, the room in which a seq has grown last at the end
-    UNSEEN = 23  # (its order, one that waits to be seen), in the order in which they came
+    VOIDED = 22  # (user, before when what it was granted is void), the oldest first
+    SEEN = 23  # SeenPart, the room in which a seq has grown last at the end
+    UNSEEN = 24  # (its order, one that waits to be seen), in the order in which they came
 
 
 # From which version of the fold on there is a section; the others always are.
@@ -72,6 +73,7 @@ _SINCE: Final = {
     _Section.PUT_OUT: 2,
     _Section.CAME: 2,
     _Section.COMMAND_IDS: 2,
+    _Section.VOIDED: 2,
     _Section.SEEN: 2,
     _Section.UNSEEN: 2,
 }
@@ -130,6 +132,7 @@ _decoders: dict[_Section, msgspec.msgpack.Decoder[Any]] = {
     _Section.PUT_OUT: msgspec.msgpack.Decoder(list[tuple[tuple[str, str], PutOut]]),
     _Section.CAME: msgspec.msgpack.Decoder(list[tuple[str, int]]),
     _Section.COMMAND_IDS: msgspec.msgpack.Decoder(_IDS),
+    _Section.VOIDED: msgspec.msgpack.Decoder(list[tuple[str, int]]),
     _Section.SEEN: msgspec.msgpack.Decoder(list[SeenPart]),
     _Section.UNSEEN: msgspec.msgpack.Decoder(list[tuple[int, Unseen]]),
 }
@@ -207,6 +210,7 @@ class Snapshot:
             _Section.PUT_OUT: _sliced(state.access.put_out, step),
             _Section.CAME: _sliced(state.access.came, step),
             _Section.COMMAND_IDS: (len(state.access.ids), _by(step, state.access.ids.snapshot())),
+            _Section.VOIDED: _sliced(state.access.voided, step),
             _Section.SEEN: _seen(state.seen, step),
             _Section.UNSEEN: _sliced(dict(enumerate(state.unseen.snapshot())), long),
         }
@@ -346,6 +350,7 @@ def _decoding(shard: int, shards: int, bodies: Sequence[bytes]) -> Generator[Non
             tables[_Section.CAME],
             tables[_Section.ACCESS_TIMES],
             ids[_Section.COMMAND_IDS],
+            tables[_Section.VOIDED],
         ),
         seen,
         UnseenMessages(tables[_Section.UNSEEN].values()),

@@ -552,7 +552,11 @@ class Fold:
         new = not everyone and self._rooms.join(room, gateway, conn, join.user)
         user = self._rooms.members(room, gateway).get(conn, "")  # as it came in, however often it joins
         self._sequencer.wake(room)
-        entered = wire.Entered(conn, room, self._sequencer.position(room), join.ref, join.since, came_us)
+        # Its gateway may not have heard of a revocation: its user was connected elsewhere, or nowhere.
+        void_s = self._access.void_s(join.user) if room[:1] == "@" else 0
+        entered = wire.Entered(
+            conn, room, self._sequencer.position(room), join.ref, join.since, came_us, void_s
+        )
         effects.append(FeedItem(len(effects) + 1, (gateway,), entered))
         if new:
             connections = self._rooms.connections(room, user)

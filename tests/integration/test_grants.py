@@ -1,0 +1,151 @@
+"""Grants, with everything real: two gateways and routers as processes, RabbitMQ, a backend that decides, and
+one that revokes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aio_pika
+import pytest
+import pytest_asyncio
+from tests.support.client import Client, connect
+from tests.support.eventually import eventually, stretched
+from tests.support.hook_backend import HookBackend, Question
+from tests.support.pods import Gateway, Pods
+from tests.support.rabbit import Rabbit
+from tests.support.tokens import SECRET, Signer
+
+from warren.topology import Topology
+
+pytestmark = pytest.mark.rabbit
+
+ENV = {
+    "WARREN_GATEWAY_AUTH": "jwt",
+    "WARREN_GATEWAY_JWT_SECRET": SECRET,
+    "WARREN_GATEWAY_RATE": "0",
+    "WARREN_NAMESPACES": "namespaces: [{name: asked, pattern: 'asked:*', hooks: [join]}]",
+    "WARREN_GATEWAY_GRANT_KEYS": "a-key-for-grants-of-32-characters",
+    "WARREN_GATEWAY_HOOK_TIMEOUT_MS": str(round(stretched(1.0) * 1_000)),
+}
+
+
+def token(number: int, user: str = "ann") -> str:
+    """Return a user's token of this number."""
+    return Signer().token(user, jti=f"t{number}")
+
+
+class Decider:
+    """A backend that says the same to all."""
+
+    def __init__(self) -> None:
+        self.says: dict[str, Any] = {"allow": True, "ttl": 3_600}
+
+    async def __call__(self, _: Question) -> list[bytes]:
+        return [json.dumps(self.says).encode()]
+
+
+@pytest_asyncio.fixture
+async def gateways(pods: Pods) -> AsyncIterator[list[Gateway]]:
+    front, _ = await pods.installation(2, 1, ENV)
+    yield front
+
+
+async def command(rabbit: Rabbit, topology: Topology, key: str, **body: Any) -> dict[str, Any]:
+    """Have Warren do something, and return what it says of that."""
+    async with await aio_pika.connect(rabbit.url) as connection:
+        channel = await connection.channel()
+        queue = await channel.declare_queue(exclusive=True)
+        control = await channel.get_exchange(topology.control)
+        message = aio_pika.Message(json.dumps(body).encode(), correlation_id="c", reply_to=queue.name)
+        await control.publish(message, key)
+
+        async def told() -> aio_pika.abc.AbstractIncomingMessage | None:
+            return await queue.get(no_ack=True, fail=False)
+
+        found: dict[str, Any] = json.loads((await eventually(told, 15.0)).body)
+        return found
+
+
+async def ask_to_join(client: Client, **payload: object) -> dict:
+    """Ask to join the room, and return what comes of it."""
+    ref = f"h{len(client.received)}"
+    await client.send("JOIN", "asked:a", payload or None, id=ref)
+    return await eventually(
+        lambda: next((each for each in client.received if each.get("ref") == ref), None), 10.0
+    )
+
+
+# ── a revocation ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def granted_and_revoked(rabbit: Rabbit, topology: Topology, gateway: Gateway) -> str:
+    """Have Ann be granted her room, go, and have her first token revoked; return her grant. What was revoked
+    may be forgotten at once, as the token has expired: what was granted by it lives longer.
+    """
+    async with await connect(gateway.url, token=token(1)) as ann:
+        grant = (await ask_to_join(ann))["payload"]["grant"]
+    done = await command(
+        rabbit, topology, "revoke.user.ann", token_id="t1", until_ms=int(time.time() * 1_000) + 1
+    )
+    assert "id" in done
+    return grant
+
+
+async def test_a_grant_of_before_a_revocation_is_void_where_nobody_was(
+    gateways: list[Gateway], rabbit: Rabbit, topology: Topology
+):
+    """The gateway at which the user was not connected hears of it, and asks; the user of another name still
+    shows her grant.
+    """
+    decider = Decider()
+    async with HookBackend(rabbit.url, topology.hooks, decider) as backend:
+        async with await connect(gateways[0].url, token=token(9, "bob")) as bob:
+            others = (await ask_to_join(bob))["payload"]["grant"]
+        grant = await granted_and_revoked(rabbit, topology, gateways[0])
+        backend.questions.clear()
+        async with await connect(gateways[1].url, token=token(2)) as ann:
+            await ann.expect("JOINED", room="@ann")
+            assert (await ask_to_join(ann, grant=grant))["type"] == "JOINED"
+            assert [question["user"] for question in backend.questions] == ["ann"]
+        assert await gateways[1].metric("warren_gateway_hook_sources_total", source="grant") == 0
+        decider.says = {"allow": False, "reason": "You were taken off the list"}
+        async with await connect(gateways[0].url, token=token(2)) as ann:
+            await ann.expect("JOINED", room="@ann")
+            told = await ask_to_join(ann, grant=grant)
+            assert (told["payload"]["code"], told["payload"]["message"]) == (
+                "forbidden", "You were taken off the list"
+            )  # fmt: skip
+        async with await connect(gateways[1].url, token=token(9, "bob")) as bob:
+            assert (await ask_to_join(bob, grant=others))["type"] == "JOINED"
+        assert len(backend.questions) == 2
+
+
+async def test_who_has_joined_before_its_gateway_heard_of_a_revocation_does_not_stay(
+    gateways: list[Gateway], rabbit: Rabbit, topology: Topology
+):
+    """Forty connections join as soon as they are welcomed, so some of them sooner than word of it comes: all
+    are asked about, none is left in the room, and each hears it.
+    """
+    decider = Decider()
+    async with HookBackend(rabbit.url, topology.hooks, decider) as backend:
+        grant = await granted_and_revoked(rabbit, topology, gateways[0])
+        backend.questions.clear()
+        decider.says = {"allow": False}
+
+        async def comes(gateway: Gateway) -> None:
+            async with await connect(f"{gateway.url}?join=manual", token=token(2)) as ann:
+                await ann.send("JOIN", "asked:a", {"grant": grant}, id="j")
+                await eventually(
+                    lambda: ann.of_type("LEFT", room="asked:a") or ann.of_type("ERROR", ref="j"), 10.0
+                )
+                await ann.settle()
+                await ann.send("HISTORY", "asked:a", id="h")
+                assert (await ann.expect("ERROR", ref="h"))["payload"]["code"] == "not_joined"
+
+        await asyncio.gather(*(comes(gateways[number % 2]) for number in range(40)))
+        assert backend.questions
