@@ -186,6 +186,8 @@ class World:
             return
         client.answered = client.answered or item.room == f"@{client.user}"
         quiet = client.session.entered(item)
+        if item.void_s:
+            self.do(gateway, client, client.session.grants_revoked(item.void_s))
         if quiet is not None:
             client.inside.add(item.room)
             joined = wire.Joined(item.conn, item.room, _AT, recovered=quiet, ref=item.ref)
@@ -322,6 +324,8 @@ class World:
             before_s = access.revoked.get((client.user, ""), (0, 0))[0]
             if (client.user, identity.token_id) in access.revoked or identity.issued_s < before_s:
                 raise Broken(f"{conn} is there by a token that was revoked")
+            if client.session.void_s < access.voided.get(client.user, 0):
+                raise Broken(f"{conn} does not know that {client.user}'s grants were voided")
         for user in USERS:
             count = sum(len(self.fold.rooms.members(f"@{user}", each)) for each in GATEWAYS)
             if self.limit and count > self.limit:

@@ -69,6 +69,7 @@ MUTANTS: dict[str, tuple[type, str, Any]] = {
     "who is put out stays a member": (Fold, "_expel", _nothing),
     "who joins again comes just now": (Session, "_to_shard", _untold(Session._to_shard)),
     "revoked tokens are not heard of": (Session, "answer", _deaf(Session.answer)),
+    "who comes hears of no revocation": (Access, "void_s", lambda *_: 0),
     "a dismissed client stays": (Session, "_dismissed", lambda *_: []),
 }
 

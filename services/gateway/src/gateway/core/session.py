@@ -138,8 +138,8 @@ class Session:
     __slots__ = (
         "_auth_ref", "_codec", "_config", "_deadlines", "_default_room", "_degraded", "_enrolled",
         "_entering", "_errors", "_headers", "_hooks", "_limits", "_listens", "_manual", "_namespaces", "_now",
-        "_pending", "_presence", "_published", "_receipts", "_requests", "_returns", "_void_s", "_why",
-        "conn", "identity", "state",
+        "_pending", "_presence", "_published", "_receipts", "_requests", "_returns", "_why", "conn",
+        "identity", "state", "void_s",
     )  # fmt: skip
 
     def __init__(
@@ -181,7 +181,7 @@ class Session:
         self._listens = not manual  # to its user's own room
         self._enrolled: frozenset[str] = frozenset()  # rooms that backends have put it into
         self._entering = 0  # the client's JOINs of its user's own room that the log has not answered
-        self._void_s = 0  # what its user was granted before that is void, s; 0: nothing was revoked
+        self.void_s = 0  # what its user was granted before that is void, s; 0: nothing was revoked
         self._why = ""  # we closed it, as backends are told
         self._returns = True  # the client may come back once it is closed
 
@@ -634,7 +634,7 @@ class Session:
         hooks = self._hooks
         if hooks.allowed is not None or (hook == "publish" and hooks.may_publish(held.room, held.at_us)):
             return None
-        asked = hooks.ask(hook, self._known(), policy, held, grant, self._void_s)
+        asked = hooks.ask(hook, self._known(), policy, held, grant, self.void_s)
         return Outcome(held.message.type, [Consult(*asked)])
 
     def decided(self, ticket: int, verdict: Verdict, now: float, now_us: int) -> list[Outcome]:
@@ -697,9 +697,9 @@ class Session:
         """What this user was granted before ``void_s`` (s since the Unix epoch) is void, as the log says; what
         this connection has by that is asked about anew, where that is news.
         """
-        if void_s <= self._void_s or self._is_closed:
+        if void_s <= self.void_s or self._is_closed:
             return []
-        self._void_s, hooks = void_s, self._hooks
+        self.void_s, hooks = void_s, self._hooks
         if hooks is None:
             return []
         hooks.revoke()
@@ -710,7 +710,7 @@ class Session:
         """Have backends asked about rooms that this connection is in by what is void, some at a time."""
         actions, policy = Actions(), self._namespaces.policy
         while (room := hooks.rechecks.next(self._pending.rooms)) is not None:
-            actions.append(Consult(*hooks.ask_anew(self._known(), policy(room), room, self._void_s)))
+            actions.append(Consult(*hooks.ask_anew(self._known(), policy(room), room, self.void_s)))
         return actions
 
     def _rechecked(self, hooks: HookSession, room: str, verdict: Verdict) -> Actions:
@@ -762,7 +762,7 @@ class Session:
             case envelope.Dismissed():
                 return self._dismissed(reply)
             case envelope.TokensRevoked():
-                self._void_s = max(self._void_s, now_us // 1_000_000 + 1)
+                self.void_s = max(self.void_s, now_us // 1_000_000 + 1)
                 if self._hooks is not None:
                     self._hooks.revoke()
                 identity = self._known()
