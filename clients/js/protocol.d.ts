@@ -53,6 +53,8 @@ export type ErrorCode =
 export interface AuthPayload {
   /** The JSON Web Token. */
   token: string;
+  /** Of the first AUTH: the grant that an earlier WELCOME has brought, so that no hook is asked. */
+  grant?: string | null;
 }
 
 /**
@@ -67,7 +69,7 @@ export interface AuthFrame {
   timestamp?: number | null;
   /** The version of the protocol. */
   version?: "1.0" | null;
-  /** The token. */
+  /** The token, and the grant that goes with it. */
   payload: AuthPayload;
 }
 
@@ -329,6 +331,8 @@ export interface WelcomePayload {
   limits: ClientLimits;
   /** When the token ends, in ms since the Unix epoch; null: never. */
   expires_at: number | null;
+  /** Show it when you connect again, where you show the token: then no hook is asked. */
+  grant?: string;
 }
 
 /** The client is known. It comes first, as soon as the client is authenticated. */
@@ -1514,7 +1518,10 @@ export interface HookAnswer {
   allow: boolean;
   /** Why not; the client is shown it. */
   reason?: string | null;
-  /** For how many seconds this decision holds; with it, an allowed join becomes a grant that the client shows next time. */
+  /**
+   * For how many seconds this decision holds; with it, an allowed connect or join becomes a grant that the client shows next
+   * time.
+   */
   ttl?: number | null;
   /** Of `join`: `publish` lets the client publish there without further questions. */
   rights?: string[] | null;

@@ -172,7 +172,10 @@ export interface Options {
   token?: string | null;
   /** Returns a fresh token. Called at the first connect if there is no `token`, after 4001, and shortly before the old one expires. */
   getToken?: (() => Promise<string> | string) | null;
-  /** How the token is sent: as the subprotocol `bearer.<token>` (default), or as `?token=`, which servers may log. */
+  /**
+   * How the token is sent: as the subprotocol `bearer.<token>` (default), or as `?token=`, which servers may log. A grant that a WELCOME
+   * has brought is sent the same way, as `grant.<grant>` or `?grant=`.
+   */
   tokenIn?: "subprotocol" | "query";
   /** A name for servers in anonymous mode; a name that the server generates is kept across reconnects. */
   user?: string | null;

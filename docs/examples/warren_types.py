@@ -14,6 +14,8 @@ class AuthPayload(TypedDict):
 
     # The JSON Web Token.
     token: str
+    # Of the first AUTH: the grant that an earlier WELCOME has brought, so that no hook is asked.
+    grant: NotRequired[str | None]
 
 
 class AuthFrame(TypedDict):
@@ -28,7 +30,7 @@ class AuthFrame(TypedDict):
     timestamp: NotRequired[int | None]
     # The version of the protocol.
     version: NotRequired[Literal["1.0"] | None]
-    # The token.
+    # The token, and the grant that goes with it.
     payload: AuthPayload
 
 
@@ -298,6 +300,8 @@ class WelcomePayload(TypedDict):
     limits: ClientLimits
     # When the token ends, in ms since the Unix epoch; null: never.
     expires_at: int | None
+    # Show it when you connect again, where you show the token: then no hook is asked.
+    grant: NotRequired[str]
 
 
 class WelcomeFrame(TypedDict):
@@ -1526,8 +1530,8 @@ class HookAnswer(TypedDict):
     allow: bool
     # Why not; the client is shown it.
     reason: NotRequired[str | None]
-    # For how many seconds this decision holds; with it, an allowed join becomes a grant that the client shows
-    # next time.
+    # For how many seconds this decision holds; with it, an allowed connect or join becomes a grant that the
+    # client shows next time.
     ttl: NotRequired[float | None]
     # Of `join`: `publish` lets the client publish there without further questions.
     rights: NotRequired[list[str] | None]

@@ -15,6 +15,7 @@ const DIAGNOSED_AT = 3; // attempts without an open WebSocket
 export class Link {
   state = "idle"; // ▶ connecting ▶ open ▶ waiting ▶ connecting …, and closed
   token;
+  grant = null; // the last one that a WELCOME brought; the next connect shows it
   user;
   manual = false; // we join all our rooms ourselves; the server joins none for us
   advice = null; // `reconnect` of the ERROR before the close: "yes", "no", "fresh token"
@@ -68,6 +69,7 @@ export class Link {
   opened(welcome, ping) {
     this.#timers.cancel("connect");
     if (!this.token) this.user = welcome.user; // keep the name that the server generated
+    if (welcome.grant) this.grant = welcome.grant;
     this.#openedAt = this.#options.now();
     this.#become("open");
     this.#beat(ping);
@@ -123,6 +125,8 @@ export class Link {
     if (this.token && this.#options.tokenIn === "query") url.searchParams.set("token", this.token);
     else if (this.token) protocols.push(`bearer.${this.token}`);
     else if (this.user) url.searchParams.set("user", this.user);
+    if (this.grant && this.#options.tokenIn === "query") url.searchParams.set("grant", this.grant);
+    else if (this.grant) protocols.push(`grant.${this.grant}`);
     if (this.manual) url.searchParams.set("join", "manual");
     const socket = new this.#options.WebSocket(url.href, protocols);
     this.#socket = socket;
@@ -164,7 +168,7 @@ export class Link {
     this.advice = this.words = null;
     this.afterMs = 0;
     this.#moving = false;
-    if (advice === "fresh token") this.token = null;
+    if (advice === "fresh token") this.token = this.grant = null; // a grant that is void must not be shown again
     if (advice === "no" || (advice === "fresh token" && !this.#options.getToken)) {
       const message = `the server closed the connection: ${`${code} ${reason}`.trim()}${words}`;
       return this.#stop(code, reason, new WarrenError("closed", message));

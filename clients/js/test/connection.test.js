@@ -35,6 +35,41 @@ test("the token is sent as a subprotocol, or in the address if tokenIn says so",
   assert.equal(open.socket.url.search, "?token=t.o.k");
 });
 
+test("a grant that WELCOME brought is shown at each later connect, where the token is, until a newer one comes", async () => {
+  const s = scene({ token: "t.o.k" });
+  await s.open({ grant: "first.mac" });
+  assert.deepEqual(s.socket.protocols, ["warren.v1", "bearer.t.o.k"]);
+  const next = await s.again(); // let in by the grant, so there is no new one
+  assert.deepEqual(next.protocols, ["warren.v1", "bearer.t.o.k", "grant.first.mac"]);
+  await s.again({ grant: "second.mac" });
+  const last = await s.again();
+  assert.deepEqual(last.protocols, ["warren.v1", "bearer.t.o.k", "grant.second.mac"]);
+  const open = scene({ token: "t.o.k", tokenIn: "query" });
+  await open.open({ grant: "g.mac" });
+  const again = await open.again();
+  assert.deepEqual(again.protocols, ["warren.v1"]);
+  assert.equal(again.url.searchParams.get("grant"), "g.mac");
+});
+
+test("an anonymous client shows its grant by the name that WELCOME told it", async () => {
+  const s = scene();
+  await s.open({ user: "guest-17", grant: "g.mac" });
+  const next = await s.again();
+  assert.deepEqual(next.protocols, ["warren.v1", "grant.g.mac"]);
+  assert.equal(next.url.searchParams.get("user"), "guest-17");
+});
+
+test("a grant is not shown again after 4001: it may be what was refused; it is after any other close", async () => {
+  const s = scene({ getToken: async () => "t" });
+  await s.open({ grant: "g.mac" });
+  for (const code of [1006, 1012, 1013]) {
+    const next = await s.again({}, code);
+    assert.ok(next.protocols.includes("grant.g.mac"), `after ${code}`);
+  }
+  const next = await s.again({}, 4001);
+  assert.deepEqual(next.protocols, ["warren.v1", "bearer.t"]);
+});
+
 test("the name that Warren generated for an anonymous user is kept across reconnects", async () => {
   const s = scene();
   await s.open({ user: "guest-17" });

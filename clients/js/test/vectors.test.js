@@ -76,8 +76,12 @@ function askPresence({ client }, { room, payload }) {
   }
 }
 
-/** Forms that this client never uses: it reads in pages of its own size, and is told of a room as long as it is a member. */
-const isOthers = ({ type, payload }) => type === "PRESENCE" && !payload.update && !Array.isArray(payload.watch ?? payload.unwatch);
+/**
+ * Forms that this client never uses: it reads in pages of its own size, is told of a room as long as it is a member, and shows its
+ * first token, and a grant, before AUTH.
+ */
+const isOthers = ({ type, payload }) =>
+  (type === "PRESENCE" && !payload.update && !Array.isArray(payload.watch ?? payload.unwatch)) || (type === "AUTH" && payload.grant);
 
 for (const { name, message } of said.filter((vector) => isControl(vector.message) && !isOthers(vector.message))) {
   test(`client vector "${name}": the client's own ${message.type} has the same form`, async () => {

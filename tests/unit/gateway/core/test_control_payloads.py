@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.client_messages import ClientMessage
-from gateway.core.control_payloads import grant_of, since_of, token_of
+from gateway.core.control_payloads import connect_grant_of, grant_of, since_of, token_of
 from warren.contract.client_frames import GRANT_MAX
 from warren.contract.fields import SEQ_MAX
 from warren.errors import ErrorCode, ProtocolError
@@ -52,6 +52,17 @@ def test_a_position_that_can_be_none_of_ours_is_refused(payload):
 def test_a_token_is_taken_out():
     """As it is."""
     assert token_of(ClientMessage("AUTH", payload=b'{"token":"a.b.c"}')) == "a.b.c"
+
+
+def test_an_auth_may_show_a_grant():
+    """Beside its token."""
+    shown = ClientMessage("AUTH", payload=b'{"token":"a.b.c","grant":"g.m"}')
+    assert (token_of(shown), connect_grant_of(shown)) == ("a.b.c", "g.m")
+    for none in (b'{"token":"a"}', b'{"token":"a","grant":null}'):
+        assert connect_grant_of(ClientMessage("AUTH", payload=none)) == ""
+    long = b'{"token":"a","grant":"%s"}' % (b"x" * 5_000)
+    with pytest.raises(ProtocolError, match="16384 and 4096 characters"):
+        connect_grant_of(ClientMessage("AUTH", payload=long))
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.grants import SKEW_S, Grant, GrantKeys, is_void
+from gateway.core.grants import SKEW_S, ConnectGrant, Grant, GrantKeys, Holder, is_void
 from gateway.core.hook_messages import INFO_BYTES
-from warren.contract.client_frames import GRANT_MAX
+from warren.contract.client_frames import CONNECT_GRANT_MAX, GRANT_MAX
 
 KEY, OLDER = b"k" * 32, b"o" * 32
 KEYS = GrantKeys([KEY])
@@ -95,3 +95,62 @@ def test_a_revocation_voids_what_was_given_before_it():
     assert is_void(GRANT.epoch, GRANT.epoch - SKEW_S + 1)
     assert not is_void(GRANT.epoch, GRANT.epoch - SKEW_S)
     assert not is_void(0, 0)
+
+
+# ── to connect ──────────────────────────────────────────────────────────────────────────────────────────────
+
+CONNECT = ConnectGrant(1_000, 2_000, "kim", ("vip:a", "vip:b"), b'{"name":"Kim"}')
+HOLDER = Holder("ann", False, b"seen")
+CONNECTS = KEYS.sign_connect(CONNECT, HOLDER)
+
+
+def test_a_grant_to_connect_comes_back_as_it_was_given():
+    """With the name, the rooms and what others see, until its time is over."""
+    assert KEYS.check_connect(CONNECTS, HOLDER, 1_999.9) == CONNECT
+    assert KEYS.check_connect(CONNECTS, HOLDER, 2_000.0) is None
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Holder("bob", False, b"seen"),
+        Holder("kim", False, b"seen"),
+        Holder("ann", True, b"seen"),
+        Holder("ann", False, b""),
+    ],
+)
+def test_a_grant_to_connect_is_of_one_holder(other):
+    """Neither of another user's token, nor of who only says that name, nor of one who shows other claims or
+    headers.
+    """
+    assert KEYS.check_connect(CONNECTS, other, 1_500) is None
+
+
+def test_a_grant_is_for_one_purpose():
+    """One to join lets nobody in, and one to connect opens no room."""
+    assert KEYS.check_connect(TEXT, Holder("ann", False, b""), 1_500) is None
+    assert KEYS.check(CONNECTS, "ann", "seen", 1_500) is None
+
+
+def test_keys_change_for_grants_to_connect_too():
+    """The first one signs, all verify; without one there is none."""
+    both = GrantKeys([OLDER, KEY])
+    assert both.check_connect(CONNECTS, HOLDER, 1_500) == CONNECT
+    assert KEYS.check_connect(both.sign_connect(CONNECT, HOLDER), HOLDER, 1_500) is None
+    assert GrantKeys().sign_connect(CONNECT, HOLDER) == ""
+
+
+def test_what_is_too_long_for_a_header_is_not_granted():
+    """Its holder is asked about again; all that is made can be shown."""
+    rooms, longest = [], ""
+    while text := KEYS.sign_connect(ConnectGrant(1_000, 2_000, "kim", tuple(rooms), b"x" * 1_024), HOLDER):
+        longest = text
+        rooms.append(f"{len(rooms):0128}")
+    assert CONNECT_GRANT_MAX - 180 < len(longest) <= CONNECT_GRANT_MAX < GRANT_MAX
+    assert len(KEYS.check_connect(longest, HOLDER, 1_500).rooms) == len(rooms) - 1
+
+
+@given(st.text(max_size=200))
+def test_anything_may_be_shown_to_connect(text):
+    """What is no grant is none, and nothing is raised."""
+    assert KEYS.check_connect(text, HOLDER, 1_500) is None

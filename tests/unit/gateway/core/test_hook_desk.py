@@ -45,7 +45,7 @@ def publish(name: str = "1", user: str = "ann", payload: bytes = b"1", **more) -
 
 
 def consult(on: HookDesk, query: HookQuery, conn: str = "", ticket: int = 1, now: float = NOW, now_s=NOW_S):
-    return on.consult(query, Waiter(conn or query.connection, ticket), now, now_s)
+    return on.consult(query, Waiter(conn or query.connection, ticket, query.anonymous), now, now_s)
 
 
 def ask(on: HookDesk, query: HookQuery, conn: str = "", ticket: int = 1, now: float = NOW) -> Ask:
@@ -284,18 +284,81 @@ def test_a_revocation_voids_answers_that_are_kept_or_on_their_way():
     assert len(on.cache) == 1  # Bob's
 
 
+def connect(user: str = "ann", conn: str = "", anonymous: str = "", **more) -> HookQuery:
+    return HookQuery("connect", user, conn or f"{user}~1", anonymous=anonymous, **more)
+
+
+def test_who_was_let_in_may_come_back_without_a_question():
+    """By what the backend said of it, on any gateway with the same keys, until its time is over."""
+    on, elsewhere = desk(), desk()
+    body = b'{"allow":true,"ttl":60,"user":"kim","rooms":["vip:a"],"info":{"n":1}}'
+    shown = {"claims": b'{"plan":"gold"}', "headers": (("cookie", "c"),)}
+    first = verdict(on.answered(ask(on, connect(**shown)).number, body, NOW, NOW_S))
+    assert first.until_s == 5_060
+    again = verdict(consult(on, connect(**shown)))
+    assert (again.source, again.grant) == ("cache", first.grant)
+    back = verdict(consult(elsewhere, connect(grant=first.grant, **shown), now_s=5_059.0))
+    answer = HookAnswer(True, user="kim", rooms=("vip:a",), info=b'{"n":1}')
+    assert back == Allowed(answer, "", 5_060, "grant", 5_000)
+    assert isinstance(consult(elsewhere, connect(grant=first.grant, **shown), now_s=5_060.0)[0], Ask)
+
+
+def test_a_grant_to_connect_that_does_not_hold_is_asked_about():
+    """Another user's, one that was given for other claims, one of other keys, one of before a revocation, one
+    to join; and an answer without a time brings none.
+    """
+    on, strange = desk(), desk(GrantKeys([b"s" * 32]))
+    grant = verdict(on.answered(ask(on, connect()).number, ALLOW_60, NOW, NOW_S)).grant
+    joins = verdict(on.answered(ask(on, join()).number, ALLOW_60, NOW, NOW_S)).grant
+    for each, query in (
+        (desk(), connect("bob", grant=grant)),
+        (desk(), connect(claims=b"{}", grant=grant)),
+        (desk(), connect(headers=(("cookie", "c"),), grant=grant)),
+        (desk(), connect(anonymous="ann", grant=grant)),
+        (strange, connect(grant=grant)),
+        (desk(), connect(grant=grant, void_s=5_000)),
+        (desk(), connect(grant=joins)),
+        (desk(), join(grant=grant)),
+    ):
+        assert isinstance(consult(each, query)[0], Ask)
+    assert verdict(consult(desk(), connect(grant=grant))).source == "grant"
+    assert verdict(on.answered(ask(on, connect("eve")).number, ALLOW, NOW, NOW_S)).grant == ""
+
+
 def test_who_has_no_name_is_asked_about_once_for_all():
-    """Where nothing else tells them apart, and counts for its own connection where places are shared out."""
+    """Where nothing else tells them apart, and counts for its own connection where places are shared out.
+    Each is granted by the name that it is told, which it shows when it comes back.
+    """
     on = desk()
-    nobody = HookQuery("connect", "", "g~1")
-    number = ask(on, nobody, "g~1").number
-    assert consult(on, HookQuery("connect", "", "g~2"), "g~2") == []
-    (told,) = on.answered(number, b'{"allow":true,"user":"kim","ttl":9}', NOW, NOW_S)
-    assert [waiter.conn for waiter in told.waiters] == ["g~1", "g~2"]
-    assert (told.verdict.answer.user, told.verdict.grant) == ("kim", "")
-    assert json.loads(on.consult(HookQuery("connect", "", "g~3", b'{"a":1}'), Waiter("g~3", 1), NOW, 0)[0].body)[
+    number = ask(on, connect("", "g~1", "guest-1"), "g~1").number
+    assert on.consult(connect("", "g~2", "guest-2"), Waiter("g~2", 1, "guest-2"), NOW, NOW_S) == []
+    one, two = on.answered(number, b'{"allow":true,"ttl":9}', NOW, NOW_S)
+    assert [tell.waiters[0].conn for tell in (one, two)] == ["g~1", "g~2"]
+    for tell, name in ((one, "guest-1"), (two, "guest-2")):
+        back = connect(name, "g~3", name, grant=tell.verdict.grant)
+        assert verdict(consult(desk(), back)).source == "grant"
+        other = connect("guest-3", "g~3", "guest-3", grant=tell.verdict.grant)
+        assert isinstance(consult(desk(), other)[0], Ask)
+    kept = verdict(on.consult(connect("", "g~4", "guest-4"), Waiter("g~4", 1, "guest-4"), NOW, NOW_S))
+    assert kept.source == "cache"
+    back = connect("guest-4", "g~5", "guest-4", grant=kept.grant)
+    assert verdict(consult(desk(), back)).source == "grant"
+    assert json.loads(on.consult(connect("", "g~3", claims=b'{"a":1}'), Waiter("g~3", 1), NOW, 0)[0].body)[
         "connection"
     ] == "g~3"  # fmt: skip
+
+
+def test_an_anonymous_client_comes_back_by_the_name_that_a_backend_gave_it():
+    """All that were given the same name at once; a backend's denial is told to all together."""
+    on = desk()
+    number = ask(on, connect("", "g~1", "guest-1"), "g~1").number
+    on.consult(connect("", "g~2", "guest-2"), Waiter("g~2", 1, "guest-2"), NOW, NOW_S)
+    told = on.answered(number, b'{"allow":true,"user":"kim","ttl":9}', NOW, NOW_S)
+    assert [tell.verdict.answer.user for tell in told] == ["kim", "kim"]
+    back = connect("kim", "g~3", "kim", grant=told[1].verdict.grant)
+    assert verdict(consult(desk(), back)).answer.user == "kim"
+    tokens = connect("kim", "g~3", grant=told[1].verdict.grant)
+    assert isinstance(consult(desk(), tokens)[0], Ask)
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -3,7 +3,7 @@
 import random
 
 from gateway.core.grants import SKEW_S
-from gateway.core.hook_rechecks import OPEN_MAX, HookRechecks
+from gateway.core.hook_rechecks import CONNECT, OPEN_MAX, HookRechecks
 
 VOID_S = 5_000
 
@@ -46,6 +46,18 @@ def test_a_room_that_was_left_is_not_asked_about():
     on.allowed("b", 1, ("a", "b"))
     on.void(VOID_S)
     assert [on.next(("b",)), on.next(("b",)), len(on)] == ["b", None, 0]
+
+
+def test_the_connection_itself_is_asked_about_too():
+    """However few rooms it is in, and first where it came in by an earlier word."""
+    on, held = HookRechecks(), {}
+    on.allowed(CONNECT, 1, ())
+    for number in range(100):
+        on.allowed(f"r{number}", 1, held)
+    on.doubt("r99")
+    on.void(VOID_S)
+    held["r99"] = True
+    assert [on.next(held), on.next(held), on.next(held)] == ["r99", CONNECT, None]
 
 
 def test_a_few_are_asked_about_at_a_time():

@@ -146,6 +146,41 @@ def test_who_has_no_name_is_asked_about_without_one():
     assert question.query.user == ""
 
 
+def test_a_client_shows_its_grant_when_it_connects():
+    """From its upgrade, or beside its token in AUTH; WELCOME brings the one that the answer has, once."""
+    session, question = connecting(grant="g")
+    assert question.query.grant == "g"
+    welcome, *_ = decided(session, 1, Allowed(HookAnswer(True), "signed", WALL_S + 60))
+    assert welcome.message.grant == "signed"
+    auth = Session("g~1", CONFIG, CONNECT)
+    auth.open(None, NOW, WALL_US)
+    says(auth, type="AUTH", payload={"token": "t", "grant": "h"})
+    assert asked(auth.identify(Identity("ann"), NOW, WALL_US)).query.grant == "h"
+    says(auth, type="AUTH", payload={"token": "t"})
+    (known, *_) = decided(auth, 1, by_grant(AFTER))
+    assert known.message.grant == ""
+    says(auth, type="AUTH", payload={"token": "fresh", "grant": "another"})
+    assert isinstance(auth.identify(Identity("ann", issued_s=5), NOW, WALL_US)[0], Send)
+    assert auth._grant == ""
+
+
+def test_where_no_backend_decides_a_grant_is_nothing():
+    """It is not kept either."""
+    session = opened(grant="g")
+    assert session.state is State.READY
+    assert session._grant == ""
+
+
+def test_an_anonymous_client_says_by_which_name_it_comes_back():
+    """Its own, or the one that was made up; one with a token says none."""
+    _, question = connecting(Identity("guest-1", anonymous=True, nameless=True))
+    assert (question.query.user, question.query.anonymous) == ("", "guest-1")
+    _, question = connecting(Identity("ann", anonymous=True))
+    assert (question.query.user, question.query.anonymous) == ("ann", "ann")
+    _, question = connecting()
+    assert question.query.anonymous == ""
+
+
 def test_a_pod_that_goes_asks_no_more():
     """Who is not in yet goes elsewhere."""
     session, _ = connecting()
@@ -608,6 +643,62 @@ def test_many_rooms_are_asked_about_a_few_at_a_time():
     assert (found, most) == (rooms, 8)
 
 
+def let_in(verdict: Allowed, identity: Identity | None = None) -> Session:
+    session, question = connecting(identity)
+    assert isinstance(decided(session, question.ticket, verdict)[0].message, Welcome)
+    return session
+
+
+def test_who_was_let_in_by_what_turns_out_to_be_void_is_asked_about_anew():
+    """As it came, and without its grant; where the backend lets it, it stays as that says now."""
+    session = let_in(by_grant(BEFORE))
+    question = asked(session.grants_revoked(VOID_S))
+    assert question.query == HookQuery("connect", "ann", "g~1", b"{}", (("cookie", "c"),), void_s=VOID_S)
+    assert decided(session, question.ticket, YES) == []
+    assert (session.state, session.user) == (State.READY, "ann")
+    assert let_in(by_grant(AFTER)).grants_revoked(VOID_S) == []
+    assert let_in(YES).grants_revoked(VOID_S) == []
+    guest = let_in(by_grant(BEFORE), Identity("guest-1", anonymous=True, nameless=True))
+    question = asked(guest.grants_revoked(VOID_S)).query
+    assert (question.user, question.anonymous) == ("", "guest-1")
+
+
+@pytest.mark.parametrize(
+    ("verdict", "code", "says_why"),
+    [
+        (NO, CloseCode.UNAUTHORIZED, "not yours"),
+        (Undecided("timeout", 700), CloseCode.OVERLOADED, "can't be asked"),
+        (Allowed(HookAnswer(True, user="eve")), CloseCode.UNAUTHORIZED, "another name"),
+    ],
+)
+def test_who_is_not_let_in_any_more_is_closed(verdict, code, says_why):
+    """Closed by default; and a connection has one user for its whole life."""
+    session = let_in(Allowed(HookAnswer(True, user="kim"), "", WALL_S + 60, "grant", BEFORE))
+    joined(session, "both:b", by_grant(BEFORE))
+    first, second = session.grants_revoked(VOID_S)
+    assert (first.query.hook, first.query.user, second.query.room) == ("connect", "ann", "both:b")
+    sent, close = decided(session, first.ticket, verdict)
+    assert says_why in sent.message.message
+    assert close == Close(code)
+    assert decided(session, second.ticket, YES) == []
+
+
+def test_what_a_backend_says_anew_of_a_connection_counts():
+    """Rooms that only the earlier word opened are left, or asked about; what others see is what it says now."""
+    answer = HookAnswer(True, user="kim", rooms=("vip:a", "asked:a", "asked:b"), info=b'"old"')
+    session = let_in(Allowed(answer, "", WALL_S + 60, "cache", BEFORE))
+    question = asked(session.grants_revoked(VOID_S))
+    fresh = HookAnswer(True, user="kim", rooms=("asked:b",), info=b'"new"')
+    exit_, leave, left, *informs, again = decided(session, question.ticket, Allowed(fresh))
+    assert (exit_, leave.envelope.rooms, left.message.room) == (Exit("vip:a"), ("vip:a",), "vip:a")
+    assert {(each.envelope.room, each.envelope.info) for each in informs} == {
+        ("asked:a", b'"new"'), ("asked:b", b'"new"')
+    }  # fmt: skip
+    assert (again.query.hook, again.query.room) == ("join", "asked:a")
+    assert [each.message.room for each in decided(session, again.ticket, NO)[2:]] == ["asked:a"]
+    assert "asked:b" in session.rooms
+
+
 def test_after_the_end_nothing_is_asked():
     """The client has gone."""
     session = opened()
@@ -629,6 +720,11 @@ class Pod:
         self.asked: list[str] = []
         self.grants: dict[str, str] = {}
 
+    def connects(self, conn: str, user: str, grant: str = "") -> None:
+        """A client comes back where a backend lets it in."""
+        session = self.sessions[conn] = Session(conn, CONFIG, CONNECT, manual=True, grant=grant)
+        self.do(conn, session.open(Identity(user), NOW, WALL_US))
+
     def back(self, conn: str, user: str, grant: str = "") -> None:
         """A client comes back and joins its room."""
         session = self.sessions[conn] = Session(conn, CONFIG, NAMESPACES, manual=True)
@@ -646,7 +742,7 @@ class Pod:
                 case Join():
                     joined = envelope.Joined(conn, action.envelope.room, POSITION, True, 0, "j")
                     self.do(conn, self.sessions[conn].answer(joined))
-                case Send(message=Joined(grant=grant)) if grant:
+                case Send(message=Joined(grant=grant) | Welcome(grant=grant)) if grant:
                     self.grants[conn] = grant
 
     def steps(self, steps) -> None:
@@ -699,3 +795,16 @@ def test_a_storm_with_grants_asks_nobody():
     for number in range(CLIENTS):
         pod.back(f"h~{number:x}", f"u{number % USERS}", grants[number % USERS])
     assert (pod.members, pod.asked, len(pod.desk.cache)) == (CLIENTS, [], 0)
+
+
+def test_a_storm_that_connects_with_grants_asks_nobody():
+    """Twenty thousand clients, whom a backend let in before, come to a pod that has never heard of them."""
+    keys, pod = Pod(), Pod()
+    for number in range(USERS):
+        keys.connects(f"g~{number:x}", f"u{number}")
+        keys.answer_all()
+    grants = list(keys.grants.values())
+    for number in range(CLIENTS):
+        pod.connects(f"h~{number:x}", f"u{number % USERS}", grants[number % USERS])
+    assert all(session.state is State.READY for session in pod.sessions.values())
+    assert (len(pod.sessions), pod.asked, len(pod.desk.cache)) == (CLIENTS, [], 0)

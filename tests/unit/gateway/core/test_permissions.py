@@ -5,6 +5,7 @@ import pytest
 from gateway.core.hook_messages import HookAnswer
 from gateway.core.permissions import (
     Identity,
+    as_it_came,
     asks_to_join,
     check_join,
     check_publish,
@@ -230,3 +231,10 @@ def test_a_contact_is_a_users_own_room():
     assert code(lambda: check_watch(ANYONE, anyone, "@bob", joined=False)) is ErrorCode.INVALID_ROOM
     found = code(lambda: check_watch(ANYONE, members, "@bob", joined=False, contact=True))
     assert found is ErrorCode.FORBIDDEN
+
+
+def test_a_client_is_as_it_came_before_a_backend_let_it_in():
+    """So that the same question can be asked again."""
+    came = Identity("token", join=("a",), claims=b"{}")
+    assert as_it_came(decided(came, HookAnswer(True, user="kim", rooms=("r",), info=b"1"))) == came
+    assert as_it_came(came) is came

@@ -16,8 +16,16 @@ import pytest
 from tests.support.tokens import SECRET, Signer, confused_token, unsigned_token
 
 from gateway.settings import AuthSettings
-from gateway.shell.auth import MAX_SHOWN_BYTES, Authenticator, Refusal, key_problems, offered_token
+from gateway.shell.auth import (
+    MAX_SHOWN_BYTES,
+    Authenticator,
+    Refusal,
+    key_problems,
+    offered_grant,
+    offered_token,
+)
 from warren.clock import SystemClock
+from warren.contract.client_frames import GRANT_MAX
 from warren.errors import SettingsError, Unauthorized, code_of
 from warren.settings import describe
 
@@ -316,6 +324,21 @@ async def test_readiness_says_where_keys_are_lacking(tmp_path):
 def test_where_a_token_is_looked_for(query, authorization, subprotocols, token):
     """The query goes before the header, and that before the subprotocol."""
     assert offered_token(query, authorization, subprotocols) == token
+
+
+@pytest.mark.parametrize(
+    ("query", "subprotocols", "grant"),
+    [
+        ({"grant": "q"}, ["grant.s"], "q"),
+        ({}, ["warren.v1", "bearer.t", "grant.s.mac"], "s.mac"),
+        ({"token": "t"}, ["warren.v1"], ""),
+        ({"grant": "x" * GRANT_MAX}, [], "x" * GRANT_MAX),
+        ({"grant": "x" * (GRANT_MAX + 1)}, [], ""),
+    ],
+)
+def test_where_a_grant_is_looked_for(query, subprotocols, grant):
+    """Where a token is; one that is too long is none, so that nobody keeps it."""
+    assert offered_grant(query, subprotocols) == grant
 
 
 async def test_the_claims_that_backends_are_shown_are_kept():

@@ -18,6 +18,9 @@ from gateway.shell import websocket_upgrade
     [
         ([], ""),
         (["bearer.abc"], ""),
+        (["bearer.abc", "grant.d.e"], ""),
+        (["grant.d.e", "warren.v1"], "warren.v1"),
+        (["mqtt", "grant.d.e"], None),
         (["warren.v1"], "warren.v1"),
         (["bearer.abc", "warren.v1.msgpack", "warren.v1"], "warren.v1.msgpack"),
         (["mqtt", "warren.v1"], "warren.v1"),
@@ -27,7 +30,7 @@ from gateway.shell import websocket_upgrade
     ],
 )
 def test_the_first_subprotocol_we_speak_is_chosen(offers, chosen):
-    """Tokens are no subprotocols; where none was offered there is none, where none is spoken None."""
+    """Tokens and grants are no subprotocols; where none was offered there is none, where none is spoken None."""
     assert websocket_upgrade.choose_subprotocol(offers) == chosen
 
 

@@ -40,6 +40,7 @@ def test_null_counts_as_left_out(struct, frame):
         (client_frames.PresenceRequestPayload, b'{"limit":501}'),
         (client_frames.PresenceRequestPayload, b'{"watch":[%s]}' % b",".join([b'"a"'] * 101)),
         (client_frames.JoinPayload, b'{"grant":"%s"}' % (b"x" * 4_097)),
+        (client_frames.AuthPayload, b'{"token":"t","grant":"%s"}' % (b"x" * 4_097)),
     ],
 )
 def test_a_payload_beyond_its_bounds_is_refused(payload, text):

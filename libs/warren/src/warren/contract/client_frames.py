@@ -34,6 +34,8 @@ from warren.contract.presence import CONTACTS_MAX, PRESENCE_PAGE_DEFAULT, PRESEN
 
 TOKEN_MAX: Final = 16_384
 GRANT_MAX: Final = 4_096
+# A shorter one is made for a connection: it has to fit in one header, beside a token of the largest size.
+CONNECT_GRANT_MAX: Final = 3_072
 HISTORY_PAGE_MAX: Final = 100
 HISTORY_PAGE_DEFAULT: Final = 50
 REQUEST_TIMEOUT_MAX_MS: Final = 60_000
@@ -96,6 +98,10 @@ class AuthPayload(msgspec.Struct, omit_defaults=True):
     """The payload of AUTH."""
 
     token: Annotated[Annotated[str, Meta(min_length=1, max_length=TOKEN_MAX)], says("The JSON Web Token.")]
+    grant: Annotated[
+        Annotated[str, Meta(max_length=GRANT_MAX)] | None,
+        says("Of the first AUTH: the grant that an earlier WELCOME has brought, so that no hook is asked."),
+    ] = None
 
 
 class SeenRequestPayload(msgspec.Struct):
@@ -183,7 +189,7 @@ class AuthFrame(ClientFrame, tag="AUTH", kw_only=True, frozen=True):
     A token that does not hold closes the connection with 4001.
     """
 
-    payload: Annotated[AuthPayload, says("The token.")]
+    payload: Annotated[AuthPayload, says("The token, and the grant that goes with it.")]
 
 
 class PresenceRequestFrame(ClientFrame, tag="PRESENCE", kw_only=True, frozen=True):

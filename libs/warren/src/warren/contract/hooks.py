@@ -45,8 +45,8 @@ class HookAnswer(msgspec.Struct, omit_defaults=True, frozen=True):
     ttl: Annotated[
         Annotated[float, ruled(minimum=0)] | None,
         says(
-            "For how many seconds this decision holds; with it, an allowed join becomes a grant that "
-            "the client shows next time."
+            "For how many seconds this decision holds; with it, an allowed connect or join becomes a grant "
+            "that the client shows next time."
         ),
     ] = None
     rights: Annotated[

@@ -47,7 +47,7 @@ class ClientLimits(msgspec.Struct, frozen=True):
     rooms: Annotated[Count, says("In how many rooms a connection may be.")]
 
 
-class WelcomePayload(msgspec.Struct, frozen=True):
+class WelcomePayload(msgspec.Struct, omit_defaults=True, frozen=True):
     """The payload of WELCOME."""
 
     connection: Annotated[Connection, says("The id of this connection, which a backend can address.")]
@@ -56,6 +56,9 @@ class WelcomePayload(msgspec.Struct, frozen=True):
     rooms: Annotated[tuple[Address, ...], says("The rooms that the server joins for this connection.")]
     limits: Annotated[ClientLimits, says("What this connection may send.")]
     expires_at: Annotated[Time | None, says("When the token ends, in ms since the Unix epoch; null: never.")]
+    grant: Annotated[
+        str, says("Show it when you connect again, where you show the token: then no hook is asked.")
+    ] = ""
 
 
 class JoinedPresence(msgspec.Struct, frozen=True):

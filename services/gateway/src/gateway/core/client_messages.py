@@ -39,7 +39,9 @@ class ClientMessage(msgspec.Struct, frozen=True):
 
 
 class Welcome(msgspec.Struct, frozen=True):
-    """The client is known. ``expires_at_ms`` is when its token ends, ms since the Unix epoch; None: never."""
+    """The client is known. ``expires_at_ms`` is when its token ends, ms since the Unix epoch; None: never.
+    ``grant`` (empty: none) is what it may show when it connects again.
+    """
 
     connection: str
     user: str
@@ -50,6 +52,7 @@ class Welcome(msgspec.Struct, frozen=True):
     rate_per_ms: int
     rooms_max: int
     expires_at_ms: int | None = None
+    grant: str = ""
 
 
 class Joined(msgspec.Struct, frozen=True):

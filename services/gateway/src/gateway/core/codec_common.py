@@ -260,6 +260,7 @@ def body_of(
                 message.rooms,
                 limits,
                 message.expires_at_ms,
+                message.grant,
             )
         case Joined():
             return JoinedPayload(

@@ -11,6 +11,7 @@ import msgspec
 
 from gateway.core.client_messages import ClientMessage
 from warren.contract.client_frames import (
+    GRANT_MAX,
     HISTORY_PAGE_DEFAULT,
     HISTORY_PAGE_MAX,
     TOKEN_MAX,
@@ -85,10 +86,24 @@ def seen_of(message: ClientMessage) -> Position:
     return position
 
 
+def connect_grant_of(message: ClientMessage) -> str:
+    """Return the grant that an AUTH shows beside its token; empty where it shows none. Raises
+    INVALID_MESSAGE.
+    """
+    return _auth_of(message).grant or ""
+
+
 def token_of(message: ClientMessage) -> str:
     """Return the token of an AUTH. Raises INVALID_MESSAGE where there is none; the text never repeats it."""
+    return _auth_of(message).token
+
+
+def _auth_of(message: ClientMessage) -> AuthPayload:
     try:
-        return _auths.decode(b"" if message.binary else message.payload).token
+        return _auths.decode(b"" if message.binary else message.payload)
     except (ValueError, RecursionError):
-        says = f'payload: must be {{"token": text}}, of at most {TOKEN_MAX} characters'
+        says = (
+            f'payload: must be {{"token": text, "grant": text}}, of at most {TOKEN_MAX} and {GRANT_MAX} '
+            "characters; the grant may be left out"
+        )
         raise ProtocolError(ErrorCode.INVALID_MESSAGE, says) from None

@@ -16,7 +16,7 @@ from typing import Final, Literal
 import msgspec
 
 from gateway.core import hook_messages
-from gateway.core.grants import Grant, GrantKeys, is_void
+from gateway.core.grants import ConnectGrant, Grant, GrantKeys, Holder, is_void
 from gateway.core.hook_cache import HookCache, Kept, Key
 from gateway.core.hook_messages import Hook, HookAnswer, HookQuery, InvalidAnswer
 from gateway.core.hook_queue import HookQueue
@@ -70,10 +70,13 @@ Verdict = Allowed | Denied | Undecided
 
 
 class Waiter(msgspec.Struct, frozen=True):
-    """Who wants to know: a connection, and its own number for the question."""
+    """Who wants to know: a connection, and its own number for the question. ``name``: of a client without a
+    token that wants to connect; its grant is for this name.
+    """
 
     conn: str
     ticket: int
+    name: str = ""
 
 
 class Ask(msgspec.Struct, frozen=True):
@@ -151,7 +154,7 @@ class HookDesk:
     def consult(self, query: HookQuery, waiter: Waiter, now: float, now_s: float) -> list[Step]:
         """Have a question decided; its answer may be among the steps already."""
         key = Key(query.hook, query.user, query.room, _seen(query))
-        verdict = self._granted(query, now_s) or self._kept(key, query.void_s, now)
+        verdict = self._granted(query, key, now_s) or self._kept(query, key, now)
         if verdict is not None:
             return [Tell((waiter,), query, verdict)]
         known = self._by_key.get(key) if query.message is None else None
@@ -210,14 +213,26 @@ class HookDesk:
         except InvalidAnswer:
             # It was quick, whatever it was: no reason to ask less at a time.
             queue.answered(number, now)
-            return self._settled(number, question, Undecided("invalid", RETRY_MS), now)
+            undecided = Undecided("invalid", RETRY_MS)
+            return self._settled(number, question, [Tell(tuple(question.waiters), query, undecided)], now)
         queue.answered(number, now)
         if question.fresh and (query.message is None or answer.ttl_s):
             # A payload that was changed is this one message's.
             kept = msgspec.structs.replace(answer, payload=None, binary=False)
             self.cache.put(question.kept_under, kept, now, int(now_s))
-        verdict = self._verdict(answer, int(now_s), query, "backend", fresh=question.fresh)
-        return self._settled(number, question, verdict, now)
+        by_name: dict[str, list[Waiter]] = {}  # whose grants differ
+        for waiter in question.waiters:
+            by_name.setdefault(waiter.name, []).append(waiter)
+        seen, given_s = question.kept_under.seen, int(now_s)
+        tells = [
+            Tell(
+                tuple(waiters),
+                query,
+                self._verdict(answer, given_s, query, seen, "backend", name, fresh=question.fresh),
+            )
+            for name, waiters in (by_name or {"": []}).items()
+        ]
+        return self._settled(number, question, tells, now)
 
     def failed(self, number: int, failure: Failure, retry_after_ms: int, now: float) -> list[Step]:
         """A backend has not answered. ``retry_after_ms`` other than 0: it is not asked before, so whoever
@@ -235,12 +250,13 @@ class HookDesk:
                 other = self._questions[waiting]
                 self._close(waiting, other)
                 steps.append(Tell(tuple(other.waiters), other.query, verdict))
-        return [*steps, *self._settled(number, question, verdict, now)]
+        tell = Tell(tuple(question.waiters), question.query, verdict)
+        return [*steps, *self._settled(number, question, [tell], now)]
 
-    def _settled(self, number: int, question: _Question, verdict: Verdict, now: float) -> list[Step]:
+    def _settled(self, number: int, question: _Question, tells: list[Tell], now: float) -> list[Step]:
         """Tell what was decided, and go on with what waits for the same backend."""
         self._close(number, question)
-        steps: list[Step] = [Tell(tuple(question.waiters), question.query, verdict)]
+        steps: list[Step] = [*tells]
         queue = self._queues[question.backend]
         for late in queue.late(now):
             other = self._questions[late]
@@ -250,32 +266,49 @@ class HookDesk:
 
     # ── inside ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _granted(self, query: HookQuery, now_s: float) -> Verdict | None:
+    def _granted(self, query: HookQuery, key: Key, now_s: float) -> Verdict | None:
         """Return what the grant says that the client has shown; None: it says nothing."""
-        if query.hook != "join" or not query.grant:
+        if query.hook == "publish" or not query.grant:
             return None
-        grant = self._keys.check(query.grant, query.user, query.room, now_s)
+        grant: Grant | ConnectGrant | None
+        if query.hook == "join":
+            grant = self._keys.check(query.grant, query.user, query.room, now_s)
+        else:
+            grant = self._keys.check_connect(query.grant, _holder(query, key.seen, query.anonymous), now_s)
         if grant is None or is_void(grant.epoch, query.void_s):
             return None
         return Allowed(HookAnswer.of(grant), "", grant.until, "grant", grant.epoch)
 
-    def _kept(self, key: Key, void_s: int, now: float) -> Verdict | None:
+    def _kept(self, query: HookQuery, key: Key, now: float) -> Verdict | None:
         kept: Kept | None = self.cache.get(key, now)
-        if kept is None or (kept.answer.allow and is_void(kept.given_s, void_s)):
+        if kept is None or (kept.answer.allow and is_void(kept.given_s, query.void_s)):
             return None
-        query = HookQuery(key.hook, key.user, "", room=key.room)
-        return self._verdict(kept.answer, kept.given_s, query, "cache", fresh=True)
+        name = query.anonymous
+        return self._verdict(kept.answer, kept.given_s, query, key.seen, "cache", name, fresh=True)
 
     def _verdict(
-        self, answer: HookAnswer, given_s: int, query: HookQuery, source: Source, *, fresh: bool
+        self,
+        answer: HookAnswer,
+        given_s: int,
+        query: HookQuery,
+        seen: bytes,
+        source: Source,
+        name: str,
+        *,
+        fresh: bool,
     ) -> Verdict:
+        """Return what an answer comes to; ``name`` is that of an anonymous client that wants to connect."""
         if not answer.allow:
             return Denied(answer.reason, source)
         until_s = given_s + answer.ttl_s if answer.ttl_s and fresh else 0
-        if query.hook != "join" or not until_s:
-            return Allowed(answer, "", until_s, source, given_s)
-        grant = Grant(given_s, until_s, answer.publish, answer.info)
-        signed = self._keys.sign(grant, query.user, query.room)
+        signed = ""
+        if until_s and query.hook == "join":
+            join = Grant(given_s, until_s, answer.publish, answer.info)
+            signed = self._keys.sign(join, query.user, query.room)
+        elif until_s and query.hook == "connect":
+            grant = ConnectGrant(given_s, until_s, answer.user, answer.rooms, answer.info)
+            # An anonymous client comes back by the name that WELCOME tells it.
+            signed = self._keys.sign_connect(grant, _holder(query, seen, name and (answer.user or name)))
         return Allowed(answer, signed, until_s, source, given_s)
 
     def _asked(self, backend: _Backend, queue: HookQueue, now: float) -> list[Step]:
@@ -308,6 +341,11 @@ class HookDesk:
             del self._by_user[question.user]
         if question.key is not None and self._by_key.get(question.key) == number:
             del self._by_key[question.key]
+
+
+def _holder(query: HookQuery, seen: bytes, name: str) -> Holder:
+    """Return whose grant this is; ``name``: that of an anonymous client."""
+    return Holder(name or query.user, bool(name), seen)
 
 
 def _seen(query: HookQuery) -> bytes:

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from gateway.core.grants import Grant
+from gateway.core.grants import ConnectGrant, Grant
 from warren.address import is_room, is_user
 from warren.message_rules import too_deep
 
@@ -52,6 +52,7 @@ class HookQuery(msgspec.Struct, frozen=True):
     ``claims`` (JSON, empty: none) and ``headers`` are those that were chosen by the settings. ``grant`` is
     what the client has shown, ``message`` what it wants to publish. What the user was granted before
     ``void_s`` does not count (s since the Unix epoch; 0: nothing was revoked, as far as is known).
+    ``anonymous``, of ``connect``: the name of a client without a token, its own or a made-up one.
     """
 
     hook: Hook
@@ -64,6 +65,7 @@ class HookQuery(msgspec.Struct, frozen=True):
     grant: str = ""
     message: HookMessage | None = None
     void_s: int = 0
+    anonymous: str = ""
 
 
 class HookAnswer(msgspec.Struct, frozen=True):
@@ -84,8 +86,10 @@ class HookAnswer(msgspec.Struct, frozen=True):
     binary: bool = False
 
     @staticmethod
-    def of(grant: Grant) -> HookAnswer:
-        """Return what a grant stands for: a backend's answer to a join, given before."""
+    def of(grant: Grant | ConnectGrant) -> HookAnswer:
+        """Return what a grant stands for: a backend's answer, given before."""
+        if isinstance(grant, ConnectGrant):
+            return HookAnswer(True, user=grant.user, info=grant.info, rooms=grant.rooms)
         return HookAnswer(True, publish=grant.publish, info=grant.info)
 
 

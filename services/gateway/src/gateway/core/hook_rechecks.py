@@ -1,5 +1,6 @@
-"""HookRechecks: what one connection was allowed by an earlier word of a backend (a grant, or an answer that is
-kept), and what of that is to be asked about anew, since it was revoked and this gateway had not heard of it.
+"""HookRechecks: what one connection was allowed by an earlier word of a backend (a grant, or an answer that
+is kept), and what of that is to be asked about anew, since it was revoked and this gateway had not heard of
+it.
 
 Bounded by the rooms that the connection holds; a few are being asked about at a time. It asks nobody and
 decides nothing: what it does not know needs no second look.
@@ -12,6 +13,8 @@ from typing import Final
 
 from gateway.core.grants import is_void
 
+# Stands for a room where it is about whether the connection may be there at all.
+CONNECT: Final = ""
 # What is asked about at a time.
 OPEN_MAX: Final = 8
 # Entries of rooms that were left stay until there are more of them than of others, by so many.
@@ -40,7 +43,9 @@ class HookRechecks:
         self.settled(room)
         self._given[room] = given_s
         if len(self._given) > 2 * len(held) + _SLACK:
-            self._given = {each: at_s for each, at_s in self._given.items() if each in held or each == room}
+            self._given = {
+                each: at_s for each, at_s in self._given.items() if each in held or each in (room, CONNECT)
+            }
 
     def settled(self, room: str) -> None:
         """A backend itself has just decided about a room: nothing earlier counts."""
@@ -54,6 +59,10 @@ class HookRechecks:
             del self._given[room]
             self._waiting[room] = None
 
+    def doubt(self, room: str) -> None:
+        """A room was joined by what does not count any more, whenever that was."""
+        self._waiting[room] = None
+
     def next(self, held: Collection[str]) -> str | None:
         """Return a room that is to be asked about now: ``ask`` follows. None: there is none, or enough are
         being asked about.
@@ -61,7 +70,7 @@ class HookRechecks:
         while self._waiting and len(self._open) < OPEN_MAX:
             room = next(iter(self._waiting))
             del self._waiting[room]
-            if room in held:
+            if room in held or room == CONNECT:
                 return room
         return None
 

@@ -13,9 +13,9 @@ from typing import Final, TypeVar
 from gateway.core.client_messages import ClientMessage
 from gateway.core.hook_desk import Allowed, Undecided
 from gateway.core.hook_messages import Hook, HookMessage, HookQuery
-from gateway.core.hook_rechecks import HookRechecks
+from gateway.core.hook_rechecks import CONNECT, HookRechecks
 from gateway.core.hook_waits import Held, HookWaits
-from gateway.core.permissions import Identity
+from gateway.core.permissions import Identity, as_it_came
 from warren.errors import ErrorCode
 from warren.namespaces import RoomPolicy
 
@@ -53,11 +53,17 @@ class HookSession:
         """Whether nothing more is to be read of the client until something is decided."""
         return self.connecting is not None or self.waits.full
 
-    def connect(self, identity: Identity) -> tuple[int, HookQuery]:
-        """Return the ticket and the question whether a client may come in."""
+    def connect(self, identity: Identity, grant: str = "") -> tuple[int, HookQuery]:
+        """Return the ticket and the question whether a client may come in, which shows this grant."""
         self.connecting = identity
         self._ticket += 1
-        return self._ticket, self._query("connect", identity)
+        return self._ticket, self._query("connect", identity, grant=grant)
+
+    def comes_in(self, allowed: Allowed) -> None:
+        """Keep what the answer to that question brings with it."""
+        self.allowed = allowed
+        self.joins(CONNECT, ())
+        self.allowed = None
 
     def ask(
         self,
@@ -82,11 +88,13 @@ class HookSession:
     def ask_anew(
         self, identity: Identity, policy: RoomPolicy, room: str, void_s: int
     ) -> tuple[int, HookQuery]:
-        """Return the ticket and the question whether a member may be in a room, into which it came by what
-        does not count.
+        """Return the ticket and the question whether a member may be in a room (CONNECT: whether the client
+        may be here), into which it came by what does not count.
         """
         self._ticket += 1
         self.rechecks.ask(self._ticket, room)
+        if room == CONNECT:
+            return self._ticket, self._query("connect", as_it_came(identity), void_s=void_s)
         return self._ticket, self._query("join", identity, room, policy.name, void_s=void_s)
 
     def _query(
@@ -101,8 +109,19 @@ class HookSession:
     ) -> HookQuery:
         # A made-up name says nothing of who wants to come in, and would make each question another.
         user = "" if identity.nameless and hook == "connect" else identity.user
+        anonymous = identity.user if identity.anonymous and hook == "connect" else ""
         return HookQuery(
-            hook, user, self._conn, identity.claims, self._headers, room, namespace, grant, message, void_s
+            hook,
+            user,
+            self._conn,
+            identity.claims,
+            self._headers,
+            room,
+            namespace,
+            grant,
+            message,
+            void_s,
+            anonymous,
         )
 
     def holds(self, name: str, room: str) -> bool:
@@ -151,7 +170,9 @@ class HookSession:
         return now_us < self._publish_until.get(room, 0) * 1_000_000
 
     def grant(self, room: str) -> str:
-        """Return the grant that is to be told with JOINED, once; empty where there is none."""
+        """Return the grant that is to be told with JOINED (of CONNECT: with WELCOME), once; empty where there
+        is none.
+        """
         return self._grants.pop(room, "")
 
     def revoke(self) -> None:

@@ -87,6 +87,13 @@ def decided(identity: Identity, answer: HookAnswer) -> Identity:
     )
 
 
+def as_it_came(identity: Identity) -> Identity:
+    """Return a client as it was before a backend let it in."""
+    if not identity.decided:
+        return identity
+    return replace(identity, user=identity.subject, decided=False, subject="", rooms=(), info=b"")
+
+
 def renewed(known: Identity, fresh: Identity) -> Identity:
     """Return what a fresh token makes of a client that is known: what a backend has said of it stays."""
     if not known.decided or fresh.user != known.subject:

@@ -56,10 +56,18 @@ from gateway.core.client_messages import (
     service_error,
 )
 from gateway.core.connection_deadlines import NOTHING, ConnectionDeadlines, Due
-from gateway.core.control_payloads import grant_of, page_of, seen_of, since_of, token_of
+from gateway.core.control_payloads import (
+    connect_grant_of,
+    grant_of,
+    page_of,
+    seen_of,
+    since_of,
+    token_of,
+)
 from gateway.core.error_rate_limit import ErrorRateLimit
 from gateway.core.hook_desk import Allowed, Denied, Undecided, Verdict
 from gateway.core.hook_messages import Hook
+from gateway.core.hook_rechecks import CONNECT
 from gateway.core.hook_session import HookSession, says
 from gateway.core.hook_waits import Held
 from gateway.core.inputs import PresenceRead, Reply, RequestFailed, Responded
@@ -137,9 +145,9 @@ class Session:
 
     __slots__ = (
         "_auth_ref", "_codec", "_config", "_deadlines", "_default_room", "_degraded", "_enrolled",
-        "_entering", "_errors", "_headers", "_hooks", "_limits", "_listens", "_manual", "_namespaces", "_now",
-        "_pending", "_presence", "_published", "_receipts", "_requests", "_returns", "_why", "conn",
-        "identity", "state", "void_s",
+        "_entering", "_errors", "_grant", "_headers", "_hooks", "_limits", "_listens", "_manual",
+        "_namespaces", "_now", "_pending", "_presence", "_published", "_receipts", "_requests", "_returns",
+        "_why", "conn", "identity", "state", "void_s",
     )  # fmt: skip
 
     def __init__(
@@ -151,11 +159,12 @@ class Session:
         *,
         manual: bool = False,
         headers: tuple[tuple[str, str], ...] = (),
+        grant: str = "",
     ) -> None:
         """``codec`` is the spelling that the client has chosen; ``manual``: it joins all its rooms by itself,
         none is joined at connect. Its user's own room it is in all the same, so that backends reach it: until
         it joins that by itself it is given nothing of what is said there. ``headers``: those of its upgrade
-        that backends are shown. Call ``open`` before anything else.
+        that backends are shown; ``grant``: what it has shown beside them. Call ``open`` before anything else.
         """
         self.conn = connection_id
         self.identity: Identity | None = None
@@ -177,6 +186,7 @@ class Session:
         self._published = 0
         self._degraded = False
         self._headers = headers
+        self._grant = grant  # to connect, until the client is known
         self._hooks: HookSession | None = None  # who asks no backend needs none
         self._listens = not manual  # to its user's own room
         self._enrolled: frozenset[str] = frozenset()  # rooms that backends have put it into
@@ -240,6 +250,7 @@ class Session:
                 *self._show_anew(known, identity),
             ]
         self.state = State.READY
+        self._grant = ""
         self._deadlines.known()
         config = self._config
         # What the operator lets everyone join at connect still has to be within what this token allows.
@@ -261,6 +272,7 @@ class Session:
             config.rate.per_ms if config.rate else 0,
             config.rooms_max,
             expires_at_ms,
+            "" if self._hooks is None else self._hooks.grant(CONNECT),
         )
         actions: Actions = [Send(welcome)]
         if self._degraded:
@@ -394,8 +406,10 @@ class Session:
         return Outcome(REFUSED, self.end(CloseCode.RATE_LIMITED, excess.says, ref))
 
     def _authenticate(self, message: ClientMessage, room: str, now_us: int, trace: str) -> Outcome:
-        token = token_of(message)
+        token, grant = token_of(message), connect_grant_of(message)
         self._auth_ref = message.id
+        if self.identity is None:
+            self._grant = grant
         return Outcome(message.type, [Authenticate(token)])
 
     def _join(self, message: ClientMessage, room: str, now_us: int, trace: str) -> Outcome:
@@ -625,7 +639,7 @@ class Session:
         if self._hooks is None:
             self._hooks = HookSession(self.conn, self._headers)
         self._deadlines.known()  # its token has come; for an answer it waits no longer than that takes
-        return [Consult(*self._hooks.connect(identity))]
+        return [Consult(*self._hooks.connect(identity, self._grant))]
 
     def _consult(self, hook: Hook, policy: RoomPolicy, held: Held, grant: str = "") -> Outcome | None:
         """Have it decided whether a message may be handled; None: it may."""
@@ -671,6 +685,7 @@ class Session:
         identity, hooks.connecting = hooks.connecting, None
         match verdict:
             case Allowed() if identity is not None:
+                hooks.comes_in(verdict)
                 return self.identify(permissions.decided(identity, verdict.answer), now, now_us)
             case Denied():
                 return self.end(CloseCode.UNAUTHORIZED, verdict.reason, ref=self._auth_ref)
@@ -694,8 +709,8 @@ class Session:
             hooks.allowed = None
 
     def grants_revoked(self, void_s: int) -> Actions:
-        """What this user was granted before ``void_s`` (s since the Unix epoch) is void, as the log says; what
-        this connection has by that is asked about anew, where that is news.
+        """What this user was granted before ``void_s`` (s since the Unix epoch) is void, says the log: what
+        this connection has by that is asked about anew, where it is news.
         """
         if void_s <= self.void_s or self._is_closed:
             return []
@@ -714,9 +729,13 @@ class Session:
         return actions
 
     def _rechecked(self, hooks: HookSession, room: str, verdict: Verdict) -> Actions:
-        """Do what was decided about a room that this connection is in already: closed by default."""
+        """Do what was decided about a room that this connection is in already, or about itself: closed by
+        default.
+        """
         actions = Actions()
-        if room in self._pending.rooms and room not in self._enrolled:
+        if room == CONNECT:
+            actions = self._let_stay(hooks, verdict)
+        elif room in self._pending.rooms and room not in self._enrolled:
             match verdict:
                 case Allowed():
                     hooks.allowed = verdict
@@ -729,7 +748,28 @@ class Session:
                 case Undecided():
                     retry_ms = verdict.retry_after_ms
                     actions = self._put_down(room, "unavailable", says(verdict), verdict.code, retry_ms)
-        return [*actions, *self._ask_anew(hooks)]
+        return actions if self._is_closed else [*actions, *self._ask_anew(hooks)]
+
+    def _let_stay(self, hooks: HookSession, verdict: Verdict) -> Actions:
+        """Go on as a backend says now that this connection may be here, or end it."""
+        match verdict:
+            case Denied():
+                return self.end(CloseCode.UNAUTHORIZED, verdict.reason)
+            case Undecided():
+                return self.end(CloseCode.OVERLOADED, says(verdict), "", verdict.retry_after_ms)
+        before = self._known()
+        identity = permissions.decided(permissions.as_it_came(before), verdict.answer)
+        if identity.user != before.user:  # a connection has one user for its whole life
+            return self.end(CloseCode.UNAUTHORIZED, "You have another name now; connect again")
+        self.identity = identity
+        for room in self._pending.rooms:
+            taken = room in before.rooms and room not in identity.rooms
+            if taken and permissions.asks_to_join(identity, self._namespaces.policy(room), room):
+                hooks.rechecks.doubt(room)
+        actions = self._leave_lost(identity)
+        if before.info != identity.info:
+            actions += self._presences().renewed(before, identity, self.rooms)
+        return actions
 
     # ── what the routers say ────────────────────────────────────────────────────────────────────────────────
 

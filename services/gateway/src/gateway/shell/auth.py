@@ -21,6 +21,7 @@ from gateway.settings import AuthSettings
 from gateway.shell.key_sets import Fetch, KeySet, fetch_document, public_key, secret_key
 from warren.address import USER_RULE, is_user
 from warren.clock import Clock
+from warren.contract.client_frames import GRANT_MAX
 from warren.errors import SettingsError, Unauthorized
 
 MAX_TOKEN_BYTES = 16 * 1024
@@ -31,6 +32,7 @@ MAX_SHOWN_BYTES = 4 * 1024
 MAX_TOKEN_ID = 256
 MAX_SECONDS = 1 << 40
 BEARER = "bearer."
+GRANT = "grant."
 
 
 class Refusal(Unauthorized):
@@ -52,6 +54,16 @@ def offered_token(query: Mapping[str, str], authorization: str, subprotocols: Se
     if scheme.lower() == "bearer" and value.strip():
         return value.strip()
     return next((offer.removeprefix(BEARER) for offer in subprotocols if offer.startswith(BEARER)), "")
+
+
+def offered_grant(query: Mapping[str, str], subprotocols: Sequence[str]) -> str:
+    """Return the grant to connect that an upgrade brought ("" for none, or for one that is too long): from
+    ``?grant=``, or ``grant.<grant>``.
+    """
+    grant = query.get("grant", "") or next(
+        (offer.removeprefix(GRANT) for offer in subprotocols if offer.startswith(GRANT)), ""
+    )
+    return grant if len(grant) <= GRANT_MAX else ""
 
 
 def key_problems(settings: AuthSettings) -> list[str]:

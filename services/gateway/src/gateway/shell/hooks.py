@@ -90,7 +90,7 @@ class Hooks:
     def consult(self, asker: Asker, asked: Consult) -> None:
         """Have something decided; what comes of it is an input of ``asker``, at once or later."""
         self._askers[asker.id] = asker
-        waiter = Waiter(asker.id, asked.ticket)
+        waiter = Waiter(asker.id, asked.ticket, asked.query.anonymous)
         clock = self._clock
         for step in self._desk.consult(asked.query, waiter, clock.monotonic(), clock.wall_us() / 1_000_000):
             self._do(step)

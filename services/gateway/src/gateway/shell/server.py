@@ -26,7 +26,7 @@ from gateway.core.websocket.deflate_negotiation import Deflate, negotiate
 from gateway.core.websocket.limited_reader import InboundLimits, Unknown
 from gateway.settings import ListenSettings
 from gateway.shell import websocket_upgrade
-from gateway.shell.auth import MAX_TOKEN_BYTES, offered_token
+from gateway.shell.auth import MAX_TOKEN_BYTES, offered_grant, offered_token
 from gateway.shell.connection import ClientInfo, Connection, GatewayContext
 from gateway.shell.connections import Connections
 from gateway.shell.echo_endpoint import Echo
@@ -177,6 +177,7 @@ class Server:
                 frames.codec_of(variant),
                 manual=request.query.get("join") == "manual",
                 headers=websocket_upgrade.chosen_headers(request.headers, self._context.hook_headers),
+                grant=offered_grant(request.query, _offers(request)),
             )
             client = self._client(request, offer)
             connection = Connection(session, transport, variant, client, self._context)
@@ -249,8 +250,7 @@ class Server:
         if not origin_allowed(origin, headers.get(hdrs.HOST, ""), self._settings.origins):
             self._log_origin(request, origin)
             raise self._refusal("origin", web.HTTPForbidden, ORIGIN_REFUSED)
-        offers = websocket_upgrade.parse_list(",".join(headers.getall(hdrs.SEC_WEBSOCKET_PROTOCOL, ())))
-        subprotocol = websocket_upgrade.choose_subprotocol(offers) if request.path == "/ws" else ""
+        subprotocol = websocket_upgrade.choose_subprotocol(_offers(request)) if request.path == "/ws" else ""
         if subprotocol is None:
             spoken = ", ".join(websocket_upgrade.SPOKEN)
             raise self._refusal("subprotocol", web.HTTPBadRequest, f"Subprotocols spoken here: {spoken}.")
@@ -296,10 +296,11 @@ class Server:
             ),
             origin=headers.get(hdrs.ORIGIN, "")[:256],
             protocol=offer.subprotocol or websocket_upgrade.JSON,
-            token=offered_token(
-                request.query,
-                headers.get(hdrs.AUTHORIZATION, ""),
-                websocket_upgrade.parse_list(",".join(headers.getall(hdrs.SEC_WEBSOCKET_PROTOCOL, ()))),
-            ),
+            token=offered_token(request.query, headers.get(hdrs.AUTHORIZATION, ""), _offers(request)),
             user=request.query.get("user", ""),
         )
+
+
+def _offers(request: web.Request) -> list[str]:
+    """Return what was offered as subprotocols."""
+    return websocket_upgrade.parse_list(",".join(request.headers.getall(hdrs.SEC_WEBSOCKET_PROTOCOL, ())))

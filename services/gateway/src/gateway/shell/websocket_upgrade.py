@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from aiohttp import HttpVersion, HttpVersion11, hdrs
 from multidict import CIMultiDictProxy
 
-from gateway.shell.auth import BEARER
+from gateway.shell.auth import BEARER, GRANT
 
 # What is kept of a header that backends are shown, in characters.
 HEADER_MAX = 4 * 1024
@@ -83,10 +83,10 @@ def parse_list(header: str) -> list[str]:
 
 
 def choose_subprotocol(offers: Sequence[str]) -> str | None:
-    """Return the first offer that we speak, "" where none but tokens were offered, None where we speak none
-    of them.
+    """Return the first offer that we speak, "" where none but tokens and grants were offered, None where we
+    speak none of them.
     """
-    named = [offer for offer in offers if not offer.startswith(BEARER)]
+    named = [offer for offer in offers if not offer.startswith((BEARER, GRANT))]
     if not named:
         return ""
     return next((offer for offer in named if offer in SPOKEN), None)

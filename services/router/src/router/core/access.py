@@ -157,7 +157,7 @@ class Access:
             ends_ms = 0 if 0 in (known_ms, until_ms) else max(known_ms, until_ms)
             self.revoked[key] = (max(known_s, issued_s), ends_ms)
             self._ends_at(ends_ms, False, key)
-        # Nobody knows which grant came by which token: all do, however soon the tokens themselves have expired.
+        # Nobody knows which grant came by which token: all are void, however soon the tokens have expired.
         self.voided[user] = max(self.voided.pop(user, 0), self.at_us // 1_000_000 + 1)
         while len(self.voided) > MOST_VOIDED:
             oldest = next(iter(self.voided))
