@@ -80,6 +80,124 @@ async def ask_to_join(client: Client, **payload: object) -> dict:
     )
 
 
+# ── to connect ──────────────────────────────────────────────────────────────────────────────────────────────
+
+CLIENTS, USERS = 200, 50
+CONNECT = ENV | {
+    "WARREN_NAMESPACES": "hooks: [connect]\nnamespaces: [{name: vip, pattern: 'vip:*', join: token}]",
+    "WARREN_GATEWAY_HOOK_CLAIMS": "plan",
+}
+
+
+def gold(number: int, user: str) -> str:
+    """Return a user's token of this number, of which backends are shown a part."""
+    return Signer().token(user, jti=f"t{number}", plan="gold")
+
+
+async def let_in(gateway: Gateway, user: str, number: int = 1) -> str:
+    """Have a user let in, and return the grant."""
+    async with await connect(gateway.url, token=gold(number, user)) as client:
+        return client.welcome["payload"]["grant"]
+
+
+async def test_clients_that_come_back_with_grants_ask_nobody(pods: Pods, rabbit: Rabbit, topology: Topology):
+    """Two hundred of them, to a gateway that has never heard of them, with fresh tokens and in each way to show
+    one: they are let in as the backend said, although it is not there any more.
+    """
+    (first, second), _ = await pods.installation(2, 1, CONNECT)
+    decider = Decider()
+    decider.says |= {"rooms": ["vip:a"], "info": {"n": 1}}
+    async with HookBackend(rabbit.url, topology.hooks, decider) as backend:
+        users = [f"u{number}" for number in range(USERS)]
+        grants = dict(zip(users, await asyncio.gather(*(let_in(first, user) for user in users)), strict=True))
+        assert sorted(question["user"] for question in backend.questions) == sorted(users)
+
+    async def comes_back(number: int) -> None:
+        user = users[number % USERS]
+        fresh, grant = gold(2, user), grants[user]
+        match number // USERS:
+            case 0:
+                client = await connect(second.url, token=fresh, grant=grant)
+            case 1:
+                client = await connect(second.url, token=fresh, grant=grant, token_in="subprotocol")
+            case 2:
+                client = await connect(second.url, token=fresh, grant=grant, token_in="header")
+            case _:
+                client = await connect(second.url, welcome=False)
+                await client.send("AUTH", payload={"token": fresh, "grant": grant})
+                client.welcome = await client.expect("WELCOME")
+        async with client:
+            assert client.user == user
+            assert "vip:a" in client.welcome["payload"]["rooms"]
+            assert "grant" not in client.welcome["payload"]
+            await client.expect("JOINED", room="vip:a")
+
+    await asyncio.gather(*(comes_back(number) for number in range(CLIENTS)))
+    assert await second.metric("warren_gateway_hook_sources_total", source="grant") == CLIENTS
+    for source in ("backend", "cache"):
+        assert await second.metric("warren_gateway_hook_sources_total", source=source) == 0
+
+
+async def test_a_grant_to_connect_that_does_not_hold_is_asked_about(
+    pods: Pods, rabbit: Rabbit, topology: Topology
+):
+    """One that was signed by a key that is not known here, another user's, one for other claims, one whose time
+    is over, rubbish.
+    """
+    (gateway, other), _ = await pods.installation(2, 1, CONNECT)
+    strange = await pods.gateway(
+        CONNECT | {"WARREN_GATEWAY_GRANT_KEYS": "another-key-of-32-characters-or-more"}
+    )
+    decider = Decider()
+    async with HookBackend(rabbit.url, topology.hooks, decider) as backend:
+        signed, bobs = await let_in(strange, "ann"), await let_in(gateway, "bob")
+        silver = Signer().token("bob", plan="silver")
+        decider.says["ttl"] = 1
+        expired = await let_in(gateway, "eve")
+        over = time.time() + 1
+        backend.questions.clear()
+        for token_, grant in (
+            (gold(1, "ann"), signed),
+            (gold(1, "kim"), bobs),
+            (silver, bobs),
+            (gold(1, "liz"), "rubbish"),
+            (gold(1, "mia"), "rub.bish"),
+        ):
+            async with await connect(other.url, token=token_, grant=grant) as client:
+                assert client.welcome["payload"]["grant"]
+        await eventually(lambda: time.time() > over)
+        async with await connect(other.url, token=gold(1, "eve"), grant=expired) as client:
+            assert client.welcome["payload"]["grant"]
+        assert [question["user"] for question in backend.questions] == [
+            "ann", "kim", "bob", "liz", "mia", "eve"
+        ]  # fmt: skip
+        async with await connect(other.url, token=gold(2, "bob"), grant=bobs) as client:
+            assert "grant" not in client.welcome["payload"]
+        assert len(backend.questions) == 6
+
+
+async def test_who_connects_by_a_grant_of_before_a_revocation_is_asked_about(
+    pods: Pods, rabbit: Rabbit, topology: Topology
+):
+    """On the gateway on which it was not connected then; who is denied now is closed with 4001, and who is not
+    stays.
+    """
+    (first, second), _ = await pods.installation(2, 1, CONNECT)
+    decider = Decider()
+    async with HookBackend(rabbit.url, topology.hooks, decider) as backend:
+        grant = await let_in(first, "ann")
+        assert "id" in await command(rabbit, topology, "revoke.user.ann", token_id="t1")
+        backend.questions.clear()
+        async with await connect(second.url, token=gold(2, "ann"), grant=grant) as ann:
+            await eventually(lambda: backend.questions)
+            assert [question["hook"] for question in backend.questions] == ["connect"]
+            await ann.publish("default", "stays")
+        decider.says = {"allow": False, "reason": "Not any more"}
+        async with await connect(first.url, token=gold(2, "ann"), grant=grant, welcome=False) as ann:
+            assert (await ann.closed())[0] == 4001
+            assert ann.of_type("ERROR")[-1]["payload"]["message"] == "Not any more"
+
+
 # ── a revocation ────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -208,6 +208,7 @@ async def connect(
     *,
     token: str | None = None,
     token_in: Where = "query",
+    grant: str | None = None,
     user: str | None = None,
     subprotocol: str | None = JSON,
     origin: str | None = None,
@@ -219,12 +220,17 @@ async def connect(
 ) -> Client:
     """Connect to a gateway's ``/ws`` and (unless ``welcome`` is False) wait for WELCOME.
 
-    ``user`` is the name in anonymous mode; ``subprotocol`` None offers none; ``pongs=False`` never answers
+    ``grant`` goes where the token goes (with a header: as a subprotocol). ``user`` is the name in anonymous
+    mode; ``subprotocol`` None offers none; ``pongs=False`` never answers
     the server's pings. Raises ``websockets.exceptions.InvalidStatus`` where the upgrade is refused.
     """
     query = [
         f"{name}={quote(value)}"
-        for name, value in (("user", user), ("token", token if token_in == "query" else None))
+        for name, value in (
+            ("user", user),
+            ("token", token if token_in == "query" else None),
+            ("grant", grant if token_in == "query" else None),
+        )
         if value
     ]
     if query:
@@ -235,6 +241,8 @@ async def connect(
     offered = [subprotocol] if subprotocol else []
     if token and token_in == "subprotocol":
         offered.append(f"bearer.{token}")
+    if grant and token_in != "query":
+        offered.append(f"grant.{grant}")
     socket = await open_websocket(
         url,
         subprotocols=[Subprotocol(each) for each in offered] or None,
