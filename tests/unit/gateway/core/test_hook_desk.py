@@ -303,6 +303,18 @@ def test_who_was_let_in_may_come_back_without_a_question():
     assert isinstance(consult(elsewhere, connect(grant=first.grant, **shown), now_s=5_060.0)[0], Ask)
 
 
+def test_an_answer_that_is_too_long_for_a_grant_brings_none():
+    """It is kept, and somebody is to hear that clients which come back are asked about."""
+    on = desk()
+    rooms = [f"{number:0128}" for number in range(30)]
+    body = json.dumps({"allow": True, "ttl": 60, "rooms": rooms}).encode()
+    told = verdict(on.answered(ask(on, connect()).number, body, NOW, NOW_S))
+    assert (told.grant, told.too_long, told.until_s) == ("", True, 5_060)
+    assert verdict(consult(on, connect())).source == "cache"
+    keyless = desk(GrantKeys())
+    assert not verdict(keyless.answered(ask(keyless, connect()).number, body, NOW, NOW_S)).too_long
+
+
 def test_a_grant_to_connect_that_does_not_hold_is_asked_about():
     """Another user's, one that was given for other claims, one of other keys, one of before a revocation, one
     to join; and an answer without a time brings none.

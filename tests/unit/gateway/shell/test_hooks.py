@@ -255,3 +255,32 @@ async def test_who_was_refused_and_who_does_not_answer_is_logged(rig: Rig, caplo
         await eventually(lambda asker=asker: asker.told)
     (line,) = logged(caplog.records, "hook_failed")
     assert (line["routing_key"], line["failure"]) == ("join.chat", "invalid")
+
+
+async def test_an_answer_that_is_too_long_for_a_grant_is_logged(rig: Rig, caplog):
+    """Once in a while: its clients are let in, and asked about when they come back."""
+    body = json.dumps({"allow": True, "ttl": 60, "rooms": [f"{room:0128}" for room in range(30)]}).encode()
+    for number in range(2):
+        asker = Asker(f"g~{number}")
+        rig.hooks.consult(asker, Consult(1, HookQuery("connect", f"u{number}", asker.id)))
+        rig.reply(await rig.asked(number + 1), body)
+        await eventually(lambda asker=asker: asker.told)
+        assert asker.told[0].verdict.grant == ""
+    (line,) = logged(caplog.records, "grant_too_long")
+    assert line["user"] == "u0"
+
+
+async def test_each_anonymous_client_is_granted_by_its_own_name(rig: Rig):
+    """Though the backend is asked once about those who have named none."""
+    askers = [Asker(f"g~{number}") for number in range(3)]
+    for number, asker in enumerate(askers):
+        query = HookQuery("connect", "", asker.id, anonymous=f"guest-{number}")
+        rig.hooks.consult(asker, Consult(1, query))
+    rig.reply(await rig.asked(1), b'{"allow":true,"ttl":60}')
+    await eventually(lambda: all(asker.told for asker in askers))
+    for number, asker in enumerate(askers):
+        name, grant = f"guest-{number}", asker.told[0].verdict.grant
+        query = HookQuery("connect", name, asker.id, anonymous=name, grant=grant)
+        rig.hooks.consult(asker, Consult(2, query))
+        assert asker.told[1].verdict.source == "grant"
+    assert rig.count("allowed") == 6

@@ -37,7 +37,8 @@ Failure = Literal["timeout", "no_service", "unavailable", "overloaded", "invalid
 
 class Allowed(msgspec.Struct, frozen=True):
     """The client may. ``grant`` (empty: none) is what it may show next time; ``until_s`` is to when it may,
-    where that is said, and ``given_s`` when a backend said so: seconds since the Unix epoch.
+    where that is said, and ``given_s`` when a backend said so: seconds since the Unix epoch. ``too_long``:
+    there is no grant, since it would hold too much.
     """
 
     answer: HookAnswer
@@ -45,6 +46,7 @@ class Allowed(msgspec.Struct, frozen=True):
     until_s: int = 0
     source: Source = "backend"
     given_s: int = 0
+    too_long: bool = False
 
 
 class Denied(msgspec.Struct, frozen=True):
@@ -301,7 +303,7 @@ class HookDesk:
         if not answer.allow:
             return Denied(answer.reason, source)
         until_s = given_s + answer.ttl_s if answer.ttl_s and fresh else 0
-        signed = ""
+        signed, too_long = "", False
         if until_s and query.hook == "join":
             join = Grant(given_s, until_s, answer.publish, answer.info)
             signed = self._keys.sign(join, query.user, query.room)
@@ -309,7 +311,8 @@ class HookDesk:
             grant = ConnectGrant(given_s, until_s, answer.user, answer.rooms, answer.info)
             # An anonymous client comes back by the name that WELCOME tells it.
             signed = self._keys.sign_connect(grant, _holder(query, seen, name and (answer.user or name)))
-        return Allowed(answer, signed, until_s, source, given_s)
+            too_long = bool(self._keys) and not signed
+        return Allowed(answer, signed, until_s, source, given_s, too_long)
 
     def _asked(self, backend: _Backend, queue: HookQueue, now: float) -> list[Step]:
         """Return what a backend is to be asked now."""

@@ -159,8 +159,18 @@ class Hooks:
         """Count what was decided, and log what somebody may have to answer for."""
         count, query, now = len(tell.waiters), tell.query, self._clock.monotonic()
         match tell.verdict:
-            case Allowed(source=source):
+            case Allowed(source=source, too_long=too_long):
                 self._metrics.hooks("allowed", source, count)
+                unlogged = self._failures.due("grant_too_long", now) if too_long else None
+                if unlogged is not None:
+                    event(
+                        _log,
+                        "grant_too_long",
+                        level=logging.WARNING,
+                        user=query.user or None,
+                        hint="the answer to connect has too many rooms or too much info for a grant",
+                        unlogged=unlogged or None,
+                    )
             case Denied(reason=reason, source=source):
                 self._metrics.hooks("denied", source, count)
                 unlogged = self._denials.due(f"{query.hook} {query.user or query.connection}", now)
