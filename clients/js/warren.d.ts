@@ -148,8 +148,11 @@ export interface Gap {
 /** The server took us out of a room, without being asked. */
 export interface Left {
   room: string;
-  /** `removed` or `blocked`: a backend did it. `forbidden`: a fresh token does not allow the room. */
-  reason: "removed" | "blocked" | "forbidden" | (string & {}) | null;
+  /**
+   * `removed` or `blocked`: a backend did it. `forbidden`: a fresh token does not allow the room, or a backend that was asked anew does
+   * not. `unavailable`: that backend could not be asked; the client keeps asking to join again.
+   */
+  reason: "removed" | "blocked" | "forbidden" | "unavailable" | (string & {}) | null;
 }
 
 export type State = "idle" | "connecting" | "open" | "waiting" | "closed";

@@ -386,7 +386,12 @@ export class WarrenClient {
     const entry = this.#outbox.settle(frame.ref);
     if (entry) return entry.resolve();
     const reason = frame.payload?.reason ?? null;
-    if (this.#rooms.has(frame.room)) {
+    if (reason === "unavailable" && this.#rooms.has(frame.room)) {
+      // the room is still wanted: the JOIN is postponed while nobody can decide
+      this.#presence.stopped(frame.room);
+      const room = this.#rooms.get(frame.room);
+      if (!room.asked) this.#outbox.add(this.#joinFor(room));
+    } else if (this.#rooms.has(frame.room)) {
       const message = `removed from ${frame.room}${reason ? ` (${reason})` : ""}`;
       this.#forget(this.#rooms.get(frame.room), new WarrenError("closed", message));
     }

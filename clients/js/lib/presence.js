@@ -41,6 +41,11 @@ export class Presence {
     this.#rosters.delete(room);
   }
 
+  /** The server took us out of this room, which is still wanted. */
+  stopped(room) {
+    this.#rosters.get(room)?.disconnect();
+  }
+
   /** What a JOIN of this room asks of presence; undefined: nothing. */
   joining(room) {
     return this.#rosters.get(room)?.joining();

@@ -317,6 +317,27 @@ test("a refused JOIN rejects the promise and is not sent again", async () => {
   assert.equal((await s.again()).of("JOIN").length, 0);
 });
 
+test("a room that was left since nobody could decide is still wanted, and joined again from where we stand", async () => {
+  const s = scene();
+  const left = [];
+  s.client.on("left", (event) => left.push(event));
+  const socket = await s.open();
+  s.client.join("r", { presence: true });
+  socket.joined("r", { seq: 3, grant: "g" });
+  socket.say({ type: "LEFT", room: "r", payload: { reason: "unavailable" } });
+  await settled();
+  assert.deepEqual(left, [{ room: "r", reason: "unavailable" }]);
+  const [, again] = socket.of("JOIN");
+  assert.deepEqual(again.payload, { since: { epoch: "e1", seq: 3 }, grant: "g", presence: { watch: true } });
+  socket.say({ type: "ERROR", ref: again.id, payload: { code: "unavailable", message: "away", retry: true, retry_after_ms: 1000 } });
+  socket.say({ type: "LEFT", room: "r", payload: { reason: "unavailable" } }); // of one JOIN there is only one at a time
+  await s.clock.pass(30_000);
+  assert.ok(socket.of("JOIN").length > 2);
+  socket.joined("r", { seq: 5, recovered: true, missed: 0 });
+  assert.deepEqual(s.client.rooms, ["r"]);
+  assert.equal(s.client.position("r").seq, 5);
+});
+
 test("leave is answered by LEFT, and the room is not joined again", async () => {
   const s = await inRoom();
   const left = s.client.leave("r");

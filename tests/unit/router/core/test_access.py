@@ -146,6 +146,20 @@ def test_a_user_who_is_revoked_again_is_remembered_anew():
     assert table.voided == {"ann": 31}
 
 
+def test_readers_forget_the_same_whenever_they_began():
+    """Routers' clocks differ, so one that was revoked later may be forgotten sooner."""
+    table = Access()
+    for at_s, user in ((30, "ann"), (20, "bob")):
+        router_says(table, at_s * S)
+        table.revoke(user, "t", 0, 0)
+    router_says(table, 40 * S)
+    table.revoke("ann", "t", 0, 0)  # so that bob is the oldest
+    restored = Access(times=table.times, voided=dict(table.voided))
+    for each in (table, restored):
+        router_says(each, (21 + access.VOIDED_KEPT_S) * S)
+    assert table.voided == restored.voided == {"ann": 41}
+
+
 def test_where_too_many_users_were_revoked_grants_of_all_are_void(monkeypatch):
     """Those that were given before the revocation that is not remembered any more: backends are asked."""
     monkeypatch.setattr(access, "MOST_VOIDED", 2)

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Mapping
+from itertools import takewhile
 from typing import Final, NamedTuple
 
 import msgspec
@@ -32,8 +33,10 @@ MOST: Final = 65_536
 MOST_PUT_OUT: Final = 16_384
 # Users whose grants were voided, likewise: beyond it what all others were granted before is void too.
 MOST_VOIDED: Final = 65_536
-# So long after it that is remembered: no grant is good for longer (a day), and clocks may differ.
+# So long after it that is remembered: no grant is good for longer (a day), and clocks may differ. Another
+# number needs another version of the fold, since all readers forget the same.
 VOIDED_KEPT_S: Final = 86_400 + 600
+_NEVER_S: Final = 1 << 62
 
 Key = tuple[str, str]  # (room, user); of a revocation (user, token); of one connection (its id, "")
 
@@ -100,6 +103,7 @@ class Access:
         self.came: dict[str, int] = {} if came is None else came
         self.ids = SeenIds() if ids is None else ids
         self.voided: dict[str, int] = {} if voided is None else voided
+        self._voided_end_s = 0  # before that none of these is forgotten
         self._ends: list[tuple[int, bool, Key]] = []
         self._order_ends()
 
@@ -123,11 +127,8 @@ class Access:
                 del self.blocks[key]
             elif not is_block and self.revoked.get(key, (0, 0))[1] == until_ms:
                 del self.revoked[key]
-        while forget and self.voided:
-            user = next(iter(self.voided))
-            if self.voided[user] + VOIDED_KEPT_S > now_ms // 1_000:
-                break
-            del self.voided[user]
+        if forget and self._voided_end_s * 1_000 <= now_ms:
+            self._forget_voided(now_ms // 1_000)
 
     def moment(self) -> int:
         """Return a moment that is later than all that were given before."""
@@ -159,6 +160,7 @@ class Access:
             self._ends_at(ends_ms, False, key)
         # Nobody knows which grant came by which token: all are void, however soon the tokens have expired.
         self.voided[user] = max(self.voided.pop(user, 0), self.at_us // 1_000_000 + 1)
+        self._voided_end_s = 0  # another may be the oldest now
         while len(self.voided) > MOST_VOIDED:
             oldest = next(iter(self.voided))
             self.void_us = max(self.void_us, self.voided.pop(oldest) * 1_000_000)
@@ -252,6 +254,13 @@ class Access:
     def _holds(self, until_ms: int) -> bool:
         """Say whether what ends then has not ended yet."""
         return not until_ms or self.at_us // 1_000 < until_ms
+
+    def _forget_voided(self, now_s: int) -> None:
+        """Forget what no grant is as old as, from the oldest on."""
+        for user in list(takewhile(lambda user: self.voided[user] + VOIDED_KEPT_S <= now_s, self.voided)):
+            del self.voided[user]
+        first = next(iter(self.voided.values()), None)
+        self._voided_end_s = _NEVER_S if first is None else first + VOIDED_KEPT_S
 
     def _ends_at(self, until_ms: int, is_block: bool, key: Key) -> None:
         if until_ms:
