@@ -13,10 +13,12 @@ from typing import Any
 import aio_pika
 import pytest
 import pytest_asyncio
+from tests.support.buses import through
 from tests.support.client import Client, connect
 from tests.support.eventually import eventually, stretched
 from tests.support.hook_backend import HookBackend, Question
 from tests.support.pods import Gateway, Pods
+from tests.support.proxy import Proxy
 from tests.support.rabbit import Rabbit
 from tests.support.tokens import SECRET, Signer
 
@@ -267,3 +269,37 @@ async def test_who_has_joined_before_its_gateway_heard_of_a_revocation_does_not_
 
         await asyncio.gather(*(comes(gateways[number % 2]) for number in range(40)))
         assert backend.questions
+
+
+async def test_a_gateway_that_was_cut_off_meanwhile_asks_about_members_that_came_by_a_grant(
+    pods: Pods, rabbit: Rabbit, topology: Topology
+):
+    """It was declared gone, so the revocation was told to nobody there; it hears of it when its clients join
+    again, and who must not be in the room is out while its connection stays.
+    """
+    await pods.router(ENV)
+    decider = Decider()
+    async with (
+        Proxy(rabbit.host, rabbit.port) as proxy,
+        HookBackend(rabbit.url, topology.hooks, decider) as backend,
+    ):
+        far = await pods.gateway(ENV)
+        near = await pods.gateway(ENV | {"WARREN_AMQP_URL": through(rabbit, proxy)})
+        async with await connect(far.url, token=token(1)) as ann:
+            grant = (await ask_to_join(ann))["payload"]["grant"]
+        async with await connect(near.url, token=token(2)) as ann:
+            await ann.expect("JOINED", room="@ann")
+            assert (await ask_to_join(ann, grant=grant))["type"] == "JOINED"
+            assert len(backend.questions) == 1
+            await proxy.cut()
+
+            async def gone() -> bool:
+                return (await command(rabbit, topology, "count.user.ann"))["connections"] == 0
+
+            await eventually(gone, 20.0)
+            assert "id" in await command(rabbit, topology, "revoke.user.ann", token_id="t1")
+            decider.says = {"allow": False}
+            await proxy.restore()
+            await ann.expect("LEFT", room="asked:a", payload__reason="forbidden", timeout_s=20.0)
+            assert len(backend.questions) == 2
+            await ann.publish("default", "stays")
