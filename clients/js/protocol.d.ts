@@ -1215,7 +1215,7 @@ export interface UnblockCommand {
 
 /**
  * Let nobody in by a token of a user: one by its id, or all that were issued before. Connections that came by such a token are
- * closed (4001).
+ * closed (4001). What hooks granted the user before is void.
  */
 export interface RevokeCommand {
   /** `user.<user>`. */

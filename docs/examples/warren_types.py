@@ -1205,7 +1205,7 @@ class UnblockCommand(TypedDict):
 
 class RevokeCommand(TypedDict):
     """Let nobody in by a token of a user: one by its id, or all that were issued before. Connections that
-    came by such a token are closed (4001).
+    came by such a token are closed (4001). What hooks granted the user before is void.
     """
 
     # `user.<user>`.

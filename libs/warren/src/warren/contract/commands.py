@@ -345,7 +345,7 @@ class Unblock(Body, frozen=True, kw_only=True):
 class Revoke(Body, frozen=True, kw_only=True):
     """Let nobody in by a token of a user: one by its id, or all that were issued before.
 
-    Connections that came by such a token are closed (4001).
+    Connections that came by such a token are closed (4001). What hooks granted the user before is void.
     """
 
     address: UserAddress
