@@ -17,6 +17,7 @@ from tests.support.buses import through
 from tests.support.client import Client, connect
 from tests.support.eventually import eventually, stretched
 from tests.support.hook_backend import HookBackend, Question
+from tests.support.js_client import run_script
 from tests.support.pods import Gateway, Pods
 from tests.support.proxy import Proxy
 from tests.support.rabbit import Rabbit
@@ -198,6 +199,36 @@ async def test_who_connects_by_a_grant_of_before_a_revocation_is_asked_about(
         async with await connect(first.url, token=gold(2, "ann"), grant=grant, welcome=False) as ann:
             assert (await ann.closed())[0] == 4001
             assert ann.of_type("ERROR")[-1]["payload"]["message"] == "Not any more"
+
+
+COMES_BACK = """
+import { WarrenClient } from "%(client)s";
+
+const sockets = [];
+const client = new WarrenClient("%(url)s", { backoffMs: 10, WebSocket: class extends WebSocket {
+  constructor(...all) { super(...all); sockets.push(this); }
+} });
+const opened = [];
+const back = new Promise((resolve) => client.on("open", (welcome) => opened.push(welcome) === 3 && resolve()));
+client.on("open", () => opened.length < 3 && setTimeout(() => sockets.at(-1).close()));
+await client.connect();
+await back;
+console.log(JSON.stringify({ users: opened.map(({ user }) => user), grants: opened.map(({ grant }) => !!grant) }));
+client.close();
+"""
+
+
+async def test_the_javascript_client_comes_back_by_its_grant(pods: Pods, rabbit: Rabbit, topology: Topology):
+    """By itself, as often as it has to: a backend that names nobody is asked once, though the client comes
+    back by the name that was made up for it.
+    """
+    (gateway,), _ = await pods.installation(1, 1, CONNECT | {"WARREN_GATEWAY_AUTH": "anonymous"})
+    async with HookBackend(rabbit.url, topology.hooks, Decider()) as backend:
+        found = await run_script(COMES_BACK, url=gateway.url)
+        assert found["grants"] == [True, False, False]
+        assert len(set(found["users"])) == 1
+        assert len(backend.questions) == 1
+        assert "user" not in backend.questions[0]
 
 
 # ── a revocation ────────────────────────────────────────────────────────────────────────────────────────────

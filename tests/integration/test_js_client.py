@@ -4,26 +4,19 @@ and what it can't read.
 
 from __future__ import annotations
 
-import asyncio
-import json
-import shutil
-import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.eventually import stretched
+from tests.support.js_client import run_script
 from tests.support.ports import free_port
 
 from embedded.app import Embedded
 from embedded.settings import read_embedded
 from warren.lifecycle import Part
 
-CLIENT = Path(__file__).parents[2] / "clients" / "js" / "warren.js"
 SECRET = "0123456789abcdef0123456789abcdef"
-FLAGS = ["--experimental-websocket", "--no-warnings", "--input-type=module"]
 
 BUSY = """
 import { createHmac } from "node:crypto";
@@ -74,17 +67,6 @@ client.close();
 """
 
 
-def _node() -> str:
-    node = shutil.which("node")
-    assert node, "Node.js is missing: scripts/dev/need node"
-    asked = subprocess.run(
-        [node, *FLAGS, "-e", "new WebSocket('ws://127.0.0.1:1')"], capture_output=True, check=False
-    )
-    if b"WebSocket is not defined" in asked.stderr or asked.returncode == 9:  # 9: it does not know the flag
-        pytest.skip("this Node.js has no WebSocket of its own (20.10 has)")
-    return node
-
-
 @asynccontextmanager
 async def gateway(**env: str) -> AsyncIterator[str]:
     """Run a gateway of an embedded Warren with its default limits; give its address."""
@@ -102,20 +84,7 @@ async def gateway(**env: str) -> AsyncIterator[str]:
 
 async def run(script: str, url: str) -> dict[str, Any]:
     """Run it and return what it prints."""
-    text = script % {"client": CLIENT.as_uri(), "url": url, "secret": SECRET}
-    process = await asyncio.create_subprocess_exec(
-        _node(), *FLAGS, "-e", text, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
-    try:
-        async with asyncio.timeout(stretched(60)):
-            out, err = await process.communicate()
-    except BaseException:
-        process.kill()
-        await process.wait()
-        raise
-    assert process.returncode == 0, err.decode()
-    found: dict[str, Any] = json.loads(out)
-    return found
+    return await run_script(script, url=url, secret=SECRET)
 
 
 @pytest.mark.slow
