@@ -13,13 +13,16 @@ import { cancelText, controlText, messageText, requestText, roomFault } from "./
 import { withDefaults } from "./lib/options.js";
 import { Outbox } from "./lib/outbox.js";
 import { Presence } from "./lib/presence.js";
+import { Receipts } from "./lib/receipts.js";
 import { Requests } from "./lib/requests.js";
 import { RoomPosition } from "./lib/room_position.js";
+import { SeenReports } from "./lib/seen_reports.js";
 import { Timers } from "./lib/timers.js";
 
 export { WarrenError };
 
 const NAMELESS = new Set(["invalid_format", "invalid_message"]); // codes of ERRORs for frames whose id the server could not read
+const TOLD = new Set(["message", "REQUEST", "RECEIPT"]); // kinds of entries whose promises report an ERROR
 const REMEMBERED = 256; // ids of own acknowledged messages, to recognise them when a room is replayed
 
 export class WarrenClient {
@@ -28,6 +31,8 @@ export class WarrenClient {
   #outbox;
   #requests;
   #presence;
+  #receipts;
+  #seen;
   #prefix;
   #count = 0;
   #repeats = 0;
@@ -48,7 +53,10 @@ export class WarrenClient {
     this.#requests = new Requests(this.#options, this.#outbox, (id) => {
       this.#outbox.first({ build: () => cancelText(id, this.#options.wall()) });
     });
-    this.#presence = new Presence(this.#options, (room, payload, once) => this.#tellPresence(room, payload, once));
+    const tell = (room, payload, once) => this.#tellPresence(room, payload, once);
+    this.#presence = new Presence(this.#options, tell, () => this.user);
+    this.#receipts = new Receipts(this.#options, this.#outbox, (receipt) => this.#listeners.emit("receipt", receipt));
+    this.#seen = new SeenReports(this.#options, this.#outbox, () => this.#id());
     this.#timers = new Timers(this.#options);
     this.#link = new Link(url, this.#options, {
       frame: (data) => this.#hear(data),
@@ -97,6 +105,7 @@ export class WarrenClient {
   }
 
   close() {
+    this.#seen.closing();
     this.#link.close();
   }
 
@@ -113,10 +122,13 @@ export class WarrenClient {
       this.#outbox.ephemeral(text);
       return Promise.resolve(null);
     }
-    if (this.#outbox.get(id)) return this.#outbox.get(id).promise; // already in flight
+    const before = this.#outbox.get(id);
+    if (before && before.kind !== "RECEIPT") return before.promise; // already in flight
     const fault = this.#isClosed(id) ?? this.#isFull(id);
     if (fault) return rejected(fault);
-    return this.#outbox.add({ id, kind: "message", room, build: () => text, echo: options.includeSender === true });
+    const receipt = options.receipt && this.#receipts.want(id, room, options.receipt, text);
+    const build = receipt ? receipt.build : () => text;
+    return this.#outbox.add({ id, kind: "message", room, build, echo: options.includeSender === true, receipt });
   }
 
   join(name, { presence } = {}) {
@@ -134,9 +146,17 @@ export class WarrenClient {
   leave(name) {
     const fault = roomFault(name);
     if (fault) return rejected(fault);
+    this.#seen.leaving(name);
     if (this.#rooms.has(name)) this.#forget(this.#rooms.get(name), new WarrenError("closed", `left ${name}`));
     if (this.#atConnect.has(name)) this.#left.add(name);
     return this.state === "open" ? this.#outbox.add(this.#control("LEAVE", name)) : Promise.resolve();
+  }
+
+  seen(name, position = this.#rooms.get(name)?.delivered) {
+    const fault = roomFault(name);
+    if (fault) throw fault;
+    const epoch = this.#rooms.get(name)?.position?.epoch;
+    if (epoch && position?.seq > 0 && position.epoch === epoch) this.#seen.saw(name, position);
   }
 
   history(room, { before, limit } = {}) {
@@ -255,6 +275,9 @@ export class WarrenClient {
         this.#presence.take(frame);
         this.#outbox.settle(frame.ref)?.resolve(frame.payload);
         break;
+      case "RECEIPT":
+        this.#receipts.told(frame);
+        break;
       case "DROPPED":
         this.#rooms.get(frame.room)?.withheld(frame.payload?.seq ?? 0);
         break;
@@ -278,6 +301,8 @@ export class WarrenClient {
 
   #hand(message) {
     if (message.type === "RESPONSE") this.#requests.answered(message);
+    const { room, epoch, seq } = message;
+    if (seq && this.#rooms.has(room)) this.#rooms.get(room).delivered = { epoch, seq };
     this.#listeners.hand(message);
   }
 
@@ -292,6 +317,7 @@ export class WarrenClient {
     this.#outbox.open((text) => this.#link.write(text), welcome.limits, first);
     this.#presence.opened();
     this.#refresh(welcome.expires_at);
+    this.#receipts.opened();
   }
 
   /** The first connection: the server has joined some rooms for us. Return the JOINs to send first. */
@@ -325,6 +351,7 @@ export class WarrenClient {
     if (gap) this.#listeners.emit("gap", { room: room.name, since, position: { epoch, seq } });
     for (const message of release) this.#hand(message);
     this.#presence.joined(frame);
+    this.#seen.joined(room.name, epoch);
     const presence = this.#presence.roster(room.name);
     for (const joined of room.waiting.splice(0)) joined.resolve({ room: room.name, epoch, seq, recovered, missed, presence });
     this.#outbox.settle(frame.ref)?.resolve();
@@ -346,7 +373,7 @@ export class WarrenClient {
   /** Whether this client sent the message without asking for a copy. */
   #isMine(id) {
     const entry = this.#outbox.get(id);
-    return entry ? entry.kind === "message" && !entry.echo : this.#mine.has(id);
+    return entry?.kind === "message" ? !entry.echo : this.#mine.has(id);
   }
 
   /** Messages of a room are missing. Ask for them, unless they are in flight, or may be own messages that are not acknowledged yet. */
@@ -379,7 +406,8 @@ export class WarrenClient {
       if (this.#mine.size > REMEMBERED) this.#mine.delete(this.#mine.values().next().value);
       this.#rooms.get(frame.room)?.ack({ epoch, seq });
     }
-    entry.resolve({ id: frame.ref, room: frame.room, seq, epoch });
+    entry.resolve({ id: frame.ref, room: frame.room, seq, epoch, ...entry.receipt?.promises });
+    if (entry.receipt) this.#receipts.acked(entry.receipt, frame.room, seq);
   }
 
   #wasLeft(frame) {
@@ -407,7 +435,8 @@ export class WarrenClient {
     if (close !== undefined) Object.assign(this.#link, { advice: reconnect ?? null, words: message, afterMs: retryAfterMs ?? 0 });
     if (entry?.kind === "JOIN" && retry) this.#outbox.postpone(entry, retryAfterMs); // the room is still wanted
     else if (entry && (close === undefined || reconnect === "no")) this.#reject(entry, error);
-    const isTold = entry?.kind === "message" || entry?.kind === "REQUEST" || code === "cancelled"; // by the promise
+    this.#seen.refused(frame.ref, error);
+    const isTold = TOLD.has(entry?.kind) || code === "cancelled"; // by the promise
     if (!isTold) this.#listeners.emit("error", error);
   }
 
@@ -416,6 +445,7 @@ export class WarrenClient {
     error.ref ??= entry.id;
     if (entry.kind === "REQUEST") return this.#requests.refused(entry, error);
     this.#outbox.settle(entry.id)?.reject(error);
+    this.#receipts.refused(entry.id);
     if (entry.kind === "JOIN") this.#forget(this.#rooms.get(entry.room), error);
   }
 
@@ -428,8 +458,10 @@ export class WarrenClient {
       room.disconnect();
       if (why) for (const joined of room.waiting.splice(0)) joined.reject(why);
     }
+    this.#seen.down();
     if (why) this.#outbox.close(why);
     else this.#outbox.disconnect();
+    this.#receipts.down(why);
   }
 
   #room(name) {
@@ -441,6 +473,7 @@ export class WarrenClient {
     if (!room) return;
     this.#rooms.delete(room.name);
     this.#presence.forget(room.name);
+    this.#seen.forget(room.name);
     this.#timers.cancel(room.name);
     this.#outbox.settle(room.asked)?.reject(why);
     for (const joined of room.waiting.splice(0)) joined.reject(why);

@@ -9,6 +9,7 @@ const VERSION = "1.0";
 const DEPTH = 128;
 const KEY_LENGTH = 128;
 const ROOM_LENGTH = 128;
+const RECEIPTS = new Set(["written", "seen"]);
 const ORDINARY = new Set(["CHAT", "TYPING", "NOTIFICATION", "DATA_UPDATE"]);
 
 // with the flag u, surrogates of a valid pair do not match: these are lone ones
@@ -30,11 +31,12 @@ const SERVICE_RULE = "service: must be 1 to 128 letters, digits and _ - in words
 const ROOM_RULE = "room: must be 1 to 128 letters, digits and . _ - : / @; names that start with @ or * are reserved";
 
 /**
- * Encode a message of the application. `options` has id, key, includeSender and traceparent. Throws WarrenError if the server would
- * refuse the message, and JSON.stringify's TypeError if JSON can't represent the payload at all.
+ * Encode a message of the application. `options` has id, key, includeSender, traceparent and receipt, which is checked and not written
+ * (`withReceipt`). Throws WarrenError if the server would refuse the message, and JSON.stringify's TypeError if JSON can't represent the
+ * payload at all.
  */
 export function messageText(type, room, payload, options, timestamp) {
-  const { id, key, includeSender, traceparent } = options;
+  const { id, key, includeSender, traceparent, receipt } = options;
   for (const [field, value] of Object.entries({ type, room, id, key, traceparent })) checkWhole(field, value, id);
   if (id !== undefined) checkId(id);
   check(typeof type === "string" && TYPE.test(type), "invalid_message", TYPE_RULE, id);
@@ -46,6 +48,10 @@ export function messageText(type, room, payload, options, timestamp) {
     check(lengthOf(key) <= KEY_LENGTH, "invalid_message", `key: must be at most ${KEY_LENGTH} characters`, id);
   }
   check(traceparent == null || typeof traceparent === "string", "invalid_message", "traceparent: must be text", id);
+  if (receipt != null) {
+    check(RECEIPTS.has(receipt), "invalid_message", "receipt: must be written or seen", id);
+    check(id !== undefined, "invalid_message", "receipt: an ephemeral message has none");
+  }
   const frame = { type, payload, timestamp, version: VERSION };
   if (room != null) frame.room = room;
   if (includeSender) frame.include_sender = true;
@@ -53,6 +59,11 @@ export function messageText(type, room, payload, options, timestamp) {
   if (traceparent != null) frame.traceparent = traceparent;
   if (payload instanceof Uint8Array) Object.assign(frame, { payload: toBase64(payload), encoding: "base64" });
   return stringify({ ...frame, id }, id);
+}
+
+/** Add to a message's text that its sender wants a receipt. */
+export function withReceipt(text, level) {
+  return `${text.slice(0, -1)},"receipt":"${level}"}`;
 }
 
 /** Encode a request to a service. `options` has id, timeoutMs, durable and traceparent. Throws as `messageText` does. */

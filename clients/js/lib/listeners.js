@@ -1,7 +1,7 @@
 /** Listeners by event and message type. An exception in one does not affect the others. Part of warren.js. */
 
 /** The client's own events. A message whose type is one of these is passed to "*" only. */
-const EVENTS = new Set(["open", "close", "state", "error", "gap", "*"]);
+const EVENTS = new Set(["open", "close", "state", "error", "gap", "left", "receipt", "*"]);
 
 export class Listeners {
   #byType = new Map();

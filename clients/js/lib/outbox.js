@@ -1,7 +1,7 @@
 /**
  * The bounded queue of frames that wait to be sent or answered. It sends in order, and no faster than the server allows. Every frame in
  * it has an id, so it can safely be sent again: after a reconnect, when the broker is back, and when an answer is overdue. A frame that
- * was refused permanently is never sent again. Part of warren.js.
+ * was refused permanently is never sent again. One that is `unanswered` is sent once, when its turn comes. Part of warren.js.
  */
 import { WarrenError, deferred } from "./error.js";
 import { Pace } from "./pace.js";
@@ -176,9 +176,11 @@ export class Outbox {
         this.#owner.refused(entry, new WarrenError("message_too_large", message, { ref: entry.id }));
       } else {
         entry.sentAt = now;
-        const isRequest = entry.kind === "REQUEST"; // its answer may take long: it says nothing of the rate, and is not overdue
-        this.#send(text, isRequest ? undefined : entry.id);
-        if (!isRequest && !this.#timers.has("ack")) this.#timers.after("ack", this.#options.ackTimeoutMs, () => this.#overdue());
+        // the answer to a request may take long: it says nothing of the rate, and is not overdue
+        const isAwaited = entry.kind !== "REQUEST" && !entry.unanswered;
+        if (entry.unanswered) this.settle(entry.id);
+        this.#send(text, isAwaited ? entry.id : undefined);
+        if (isAwaited && !this.#timers.has("ack")) this.#timers.after("ack", this.#options.ackTimeoutMs, () => this.#overdue());
         this.#suspects.sent(entry);
         continue;
       }

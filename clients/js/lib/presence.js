@@ -9,11 +9,13 @@ export class Presence {
   #timers;
   #options;
   #send;
+  #user;
 
-  /** `send(room, payload, once)` sends a PRESENCE and returns a promise; with `once`, on this connection only. */
-  constructor(options, send) {
+  /** `send(room, payload, once)` sends a PRESENCE and returns a promise; with `once`, on this connection only. `user()` is who we are. */
+  constructor(options, send, user) {
     this.#options = options;
     this.#send = send;
+    this.#user = user;
     this.#timers = new Timers(options);
   }
 
@@ -26,6 +28,7 @@ export class Presence {
     if (!this.#rosters.has(room)) {
       const owner = {
         random: this.#options.random,
+        user: this.#user,
         later: (ms, then) => (ms === null ? this.#timers.cancel(room) : this.#timers.after(room, ms, then)),
         isWaiting: () => this.#timers.has(room),
         ask: (payload) => this.#send(room, payload, true),

@@ -9,6 +9,7 @@ export class RoomPosition {
   position = null; // {epoch, seq}: the last one seen in JOINED or a message
   asked = null; // the id of the unanswered JOIN
   grant = null; // the last one that a JOINED brought; the next JOIN shows it
+  delivered = null; // {epoch, seq}: the last message that was passed on
   waiting = []; // promises of join() that JOINED settles
   #acked = new Set(); // seqs of own messages, which the server sends only to others
   #held = []; // numbered messages that can't be delivered yet

@@ -1,8 +1,9 @@
 /**
- * Who is in one room, kept right by proofs: each frame says the sum of the proofs of all members, so a client that has the same sum has
- * the same members, and only one that differs reads them. It sends nothing itself: its owner does. Part of warren.js.
+ * Who is in one room and who has seen what, kept right by proofs: each frame says the sum of the proofs of all members, so a client that
+ * has the same sum has the same members, and only one that differs reads them. It sends nothing itself: its owner does. Part of warren.js.
  */
 import { Listeners } from "./listeners.js";
+import { SeenPositions } from "./seen_positions.js";
 
 const MODULUS = 1n << 64n;
 const PAGE = 500;
@@ -21,15 +22,16 @@ export class Roster {
   #read = null; // {after, found, ranges, diffs}: a read in progress
   #failures = 0; // reads in a row that did not help
   #isKnown = false; // the members were told at least once
+  #seen = new SeenPositions();
   #listeners = new Listeners();
   #owner;
 
-  /** `owner` has `random()`, `later(ms, then)` (one timer), `ask(payload)` and `update(info)`; both return promises. */
+  /** `owner` has `random()`, `user()`, `later(ms, then)` (one timer), `ask(payload)` and `update(info)`; both return promises. */
   constructor(owner) {
     this.#owner = owner;
   }
 
-  /** Listen to `join`, `leave` and `update` (with the member), or `change`. Return a function that removes the listener. */
+  /** Listen to `join`, `leave` and `update` (with the member), `seen` or `change`. Return a function that removes the listener. */
   on(event, listener) {
     return this.#listeners.on(event, listener);
   }
@@ -41,6 +43,22 @@ export class Roster {
   /** Whether these are all members, as the room's proof says. */
   get isComplete() {
     return !this.countsOnly && this.#told !== null && this.#told.digest === this.#sum;
+  }
+
+  get seen() {
+    return this.#seen.users;
+  }
+
+  /** Whether the room tells who has seen what. */
+  get tellsSeen() {
+    return this.#seen.epoch !== null;
+  }
+
+  /** Which users have seen a message, without our own: `message` is its seq, or whatever has its seq and epoch. */
+  seenBy(message) {
+    const { seq, epoch = this.#seen.epoch } = typeof message === "number" ? { seq: message } : message;
+    const own = this.#owner.user();
+    return epoch === this.#seen.epoch ? [...this.seen.keys()].filter((user) => user !== own && this.seen.get(user) >= seq) : [];
   }
 
   /** Have the room show `info` (any JSON of at most 1 KiB; null: nothing) with this client from now on. */
@@ -76,11 +94,21 @@ export class Roster {
     const before = JSON.stringify([this.count, this.countsOnly]);
     this.countsOnly = payload.counts_only === true;
     if (this.countsOnly) this.#clear();
+    const isNews = this.#takeSeen(payload);
     const told = { version: payload.version, digest: BigInt(`0x${payload.digest}`), count: payload.count };
     const named = payload.page ? this.#takePage(payload, told) : this.#takeDiff(payload, told);
     this.count = this.#told.count;
     if (named || before !== JSON.stringify([this.count, this.countsOnly])) this.#listeners.emit("change", this);
+    if (isNews) this.#listeners.emit("seen", this);
     this.#check();
+  }
+
+  /** Take who has seen what; of the pages of a read, only the first one tells that. Returns whether it is news. */
+  #takeSeen({ seen, page, after }) {
+    if (after) return false;
+    if (!seen) return this.#seen.clear();
+    const later = (this.#read?.diffs ?? []).flatMap((diff) => diff.seen ?? []);
+    return page ? this.#seen.replace(seen, later) : this.#seen.take(seen);
   }
 
   // ── diffs ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -111,10 +139,14 @@ export class Roster {
 
   // ── reads ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
+  get #hasAll() {
+    return this.countsOnly || (this.isComplete && this.#seen.isComplete);
+  }
+
   /** A difference is read after a random delay, which grows while reads do not help. */
   #check() {
-    if (this.countsOnly || this.isComplete) {
-      this.#isKnown = true;
+    if (this.countsOnly || this.isComplete) this.#isKnown = true;
+    if (this.#hasAll) {
       this.#failures = 0;
       return this.#owner.later(null);
     }
@@ -125,7 +157,7 @@ export class Roster {
   }
 
   #begin() {
-    if (this.isComplete || this.countsOnly || this.#read) return;
+    if (this.#hasAll || this.#read) return;
     this.#failures++;
     this.#read = newRead();
     this.#next();
@@ -134,7 +166,8 @@ export class Roster {
   async #next() {
     const read = this.#read;
     try {
-      await this.#owner.ask({ limit: PAGE, after: read.after });
+      // each first page has all who have seen anything
+      await this.#owner.ask({ limit: this.isComplete ? 1 : PAGE, after: read.after });
     } catch (error) {
       if (this.#read !== read) return;
       this.#read = null;
@@ -153,6 +186,10 @@ export class Roster {
     const read = this.#read;
     if (read?.diffs.length === 0 || !this.#told || told.version >= this.#told.version) this.#told = told;
     if (!read || read.after !== after) return false;
+    if (this.isComplete) {
+      this.#read = null; // the members are proved without it
+      return false;
+    }
     const found = joined.map(entryOf);
     for (const [key, entry] of found) read.found.set(key, entry);
     const isLast = !more || found.length === 0;

@@ -74,7 +74,7 @@ export class Suspects {
   /** This entry is settled: it is no longer a suspect. */
   forget(id) {
     this.#ids.delete(id);
-    if (this.#tried?.id === id) this.pause();
+    if (this.#tried !== null && this.#tried.id === id) this.pause();
   }
 
   /** Everything unanswered will be sent again; suspects stay suspects. */

@@ -1,0 +1,54 @@
+/**
+ * Up to where the users of one room have seen its messages, as the server tells. A seq only grows, and the sum of all seqs proves that
+ * nothing is missing. Part of warren.js.
+ */
+export class SeenPositions {
+  users = new Map(); // user ▶ seq
+  epoch = null; // in which the seqs count; null: the room does not tell who has seen what
+  #sum = 0;
+  #told = 0; // the sum that the room has
+
+  /** Whether these are all, as the sum says. */
+  get isComplete() {
+    return this.#sum === this.#told;
+  }
+
+  /** Take what has changed. Returns whether it is news. */
+  take({ epoch, sum, users = {} }) {
+    let isNews = epoch !== this.epoch && this.clear();
+    this.epoch = epoch;
+    for (const [user, seq] of Object.entries(users)) isNews = this.#put(user, seq) || isNews;
+    this.#told = sum;
+    return isNews;
+  }
+
+  /** Take a page that has all users; `later` is what was told since it was asked for. Returns whether it is news. */
+  replace(page, later) {
+    const before = [this.epoch, this.users];
+    this.users = new Map();
+    this.#sum = 0;
+    this.take(page);
+    const newer = later.filter(({ epoch }) => epoch === page.epoch);
+    for (const each of newer) this.take(each);
+    this.#told = Math.max(page.sum, ...newer.map(({ sum }) => sum)); // the page may be the newest of them
+    const isSame = before[0] === this.epoch && before[1].size === this.users.size;
+    return !isSame || [...this.users].some(([user, seq]) => before[1].get(user) !== seq);
+  }
+
+  /** The room tells nothing (any more). Returns whether anything was known. */
+  clear() {
+    const isNews = this.users.size > 0;
+    this.users = new Map();
+    this.epoch = null;
+    this.#sum = this.#told = 0;
+    return isNews;
+  }
+
+  #put(user, seq) {
+    const before = this.users.get(user) ?? 0;
+    if (seq <= before) return false;
+    this.users.set(user, seq);
+    this.#sum += seq - before;
+    return true;
+  }
+}
