@@ -24,15 +24,15 @@ export class SeenPositions {
 
   /** Take a page that has all users; `later` is what was told since it was asked for. Returns whether it is news. */
   replace(page, later) {
-    const before = [this.epoch, this.users];
+    const [epoch, before] = [this.epoch, this.users];
     this.users = new Map();
     this.#sum = 0;
     this.take(page);
-    const newer = later.filter(({ epoch }) => epoch === page.epoch);
+    const newer = later.filter((each) => each.epoch === page.epoch);
     for (const each of newer) this.take(each);
     this.#told = Math.max(page.sum, ...newer.map(({ sum }) => sum)); // the page may be the newest of them
-    const isSame = before[0] === this.epoch && before[1].size === this.users.size;
-    return !isSame || [...this.users].some(([user, seq]) => before[1].get(user) !== seq);
+    if (this.users.size !== before.size) return true;
+    return [...this.users].some(([user, seq]) => epoch !== this.epoch || before.get(user) !== seq);
   }
 
   /** The room tells nothing (any more). Returns whether anything was known. */

@@ -223,6 +223,22 @@ for (const bad of [["b2"], ["b1", "b2"], ["b1", "b2", "b3"], ["b3"]]) {
   });
 }
 
+test("a frame that answers nothing, between two ERRORs without a ref, lets no valid message be taken for the refused one", async () => {
+  const s = scene();
+  const socket = await s.open();
+  const server = nameless(socket, { isBad: ({ payload }) => payload === "bad" });
+  const sent = ["good", "bad", "bad"].map((text) => s.client.send("CHAT", "r", text));
+  const say = socket.say.bind(socket);
+  socket.say = (frame) => {
+    say(frame);
+    if (frame.type === "ERROR") say({ type: "LEFT", room: "q", payload: { reason: "removed" } });
+  };
+  await server.speak();
+  await server.acknowledge();
+  for (const promise of sent.slice(1)) await assert.rejects(promise, { code: "invalid_format" });
+  await sent[0];
+});
+
 test("five invalid messages do not block the next one, at the server's rate", async () => {
   const s = scene();
   const socket = await s.open({ limits: { rate: 5, rate_per_ms: 1_000 } });

@@ -1,9 +1,11 @@
 /**
- * Against a correct server: frames are lost, repeated and reordered, members come, go and change, the connection drops. When nothing more
- * is lost, each roster has just the members of the room, its events add up to them, and nothing more is asked.
+ * Against a correct server: frames are lost, repeated and reordered, members come, go and change, users see more and are forgotten, epochs
+ * end, the connection drops. When nothing more is lost, each roster has just the members of the room and what is seen there, its events
+ * add up to them, and nothing more is asked.
  */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { isDeepStrictEqual } from "node:util";
 
 import { Roster } from "../lib/roster.js";
 import { FakeClock, settled } from "../support/fakes.js";
@@ -27,6 +29,12 @@ class Room {
   before = new Map(); // as it was told last
   version = 0;
   life = 0;
+  seen = new Map(); // name ▶ seq, the one that has grown last at the end
+  saw = new Set(); // since it was told last
+
+  constructor(remembered) {
+    this.remembered = remembered; // the seqs of so many are kept
+  }
 
   proof(name, revision) {
     const bytes = [...`${this.life} ${name} ${revision}`].reduce((hash, c) => (hash * 1_099_511_628_211n + BigInt(c.charCodeAt(0))) % MODULUS, 7n);
@@ -41,7 +49,21 @@ class Room {
   get state() {
     const sum = [...this.members].reduce((sum, [name, revision]) => (sum + BigInt(`0x${this.proof(name, revision)}`)) % MODULUS, 0n);
     const count = { users: this.members.size, connections: this.members.size };
-    return { version: this.version, count, digest: sum.toString(16).padStart(16, "0") };
+    return { version: this.version, count, digest: sum.toString(16).padStart(16, "0"), seen: this.seenBy([]) };
+  }
+
+  seenBy(names) {
+    const users = Object.fromEntries([...this.seen].filter(([name]) => names.includes(name)));
+    const sum = [...this.seen.values()].reduce((sum, seq) => sum + seq, 0);
+    return { epoch: `e${this.life}`, sum, ...(Object.keys(users).length && { users }) };
+  }
+
+  see(name, more) {
+    const seq = (this.seen.get(name) ?? 0) + more;
+    this.seen.delete(name);
+    this.seen.set(name, seq);
+    this.saw.add(name);
+    if (this.seen.size > this.remembered) this.seen.delete(this.seen.keys().next().value);
   }
 
   turn(name) {
@@ -59,6 +81,8 @@ class Room {
     this.version = 0;
     for (const name of this.members.keys()) this.members.set(name, ++this.version);
     this.before = new Map();
+    this.seen.clear();
+    this.saw.clear();
   }
 
   diff() {
@@ -66,25 +90,29 @@ class Room {
     const updated = [...this.members].filter(([name, revision]) => this.before.has(name) && this.before.get(name) !== revision);
     const left = [...this.before.keys()].filter((name) => !this.members.has(name));
     this.before = new Map(this.members);
-    return { ...this.state, joined, left, updated: updated.map(([name]) => this.member(name)) };
+    const seen = this.seenBy([...this.saw]);
+    this.saw.clear();
+    return { ...this.state, joined, left, updated: updated.map(([name]) => this.member(name)), seen };
   }
 
   page(limit, after) {
     const names = [...this.members.keys()].sort().filter((name) => name > after);
     const joined = names.slice(0, limit).map((name) => this.member(name));
-    return { ...this.state, page: true, after, more: names.length > limit, joined };
+    const seen = after ? undefined : this.seenBy(NAMES);
+    return { ...this.state, page: true, after, more: names.length > limit, joined, seen };
   }
 }
 
-async function walk(seed) {
+async function walk(seed, remembered) {
   const random = randomOf(seed);
-  const [clock, room] = [new FakeClock(), new Room()];
+  const [clock, room] = [new FakeClock(), new Room(remembered)];
   const { setTimeout, clearTimeout } = clock.options();
   const wire = []; // to the client, in order
   const asked = [];
   let [timer, lossy, reads] = [null, true, 0];
   const roster = new Roster({
     random,
+    user: () => "a",
     later(ms, then) {
       if (timer !== null) clearTimeout(timer);
       timer = ms === null ? null : setTimeout(() => ((timer = null), then()), ms);
@@ -97,12 +125,20 @@ async function walk(seed) {
     update: async () => {},
   });
   const heard = new Map(); // what the events add up to
-  roster.on("join", (member) => (assert.ok(!heard.has(member.user)), heard.set(member.user, member.info)));
-  roster.on("update", (member) => (assert.ok(heard.has(member.user)), heard.set(member.user, member.info)));
-  roster.on("leave", (member) => assert.ok(heard.delete(member.user)));
+  const wrong = []; // events that can't be
+  const hear = (event, member, isRight) => isRight ? heard.set(member.user, member.info) : wrong.push([event, member]);
+  roster.on("join", (member) => hear("join", member, !heard.has(member.user)));
+  roster.on("update", (member) => hear("update", member, heard.has(member.user)));
+  roster.on("leave", (member) => heard.delete(member.user) || wrong.push(["leave", member]));
+  let seen = new Map(); // as the last event left it
+  roster.on("seen", () => {
+    if (isDeepStrictEqual(roster.seen, seen)) wrong.push(["seen", seen]);
+    seen = new Map(roster.seen);
+  });
   const steps = {
     come: () => room.turn(NAMES[Math.floor(random() * NAMES.length)]),
     update: () => room.update(NAMES[Math.floor(random() * NAMES.length)]),
+    see: () => room.see(NAMES[Math.floor(random() * NAMES.length)], 1 + Math.floor(random() * 1_000_000)),
     tell() {
       const diff = room.diff();
       if (lossy && random() < 0.3) return; // lost
@@ -149,6 +185,10 @@ async function walk(seed) {
   const story = `seed ${seed}`;
   assert.deepEqual([...roster.members.keys()].sort(), [...room.members.keys()].sort(), story);
   assert.deepEqual(new Map([...heard].sort()), new Map([...room.members].sort()), story);
+  assert.deepEqual(wrong, [], story);
+  assert.deepEqual(roster.seen, new Map(room.seen), story);
+  assert.deepEqual(seen, roster.seen, story);
+  assert.deepEqual(roster.seenBy(1).sort(), [...room.seen.keys()].filter((name) => name !== "a").sort(), story);
   assert.ok(roster.isComplete, story);
   assert.deepEqual(roster.count, room.state.count, story);
   const before = reads;
@@ -157,6 +197,10 @@ async function walk(seed) {
   assert.equal(reads, before, `${story}: who agrees is silent`);
 }
 
-test("whatever is lost, repeated and reordered, in the end a roster has just who is there", async () => {
-  for (let seed = 1; seed <= 120; seed++) await walk(seed);
+test("whatever is lost, repeated and reordered, in the end a roster has just who is there, and what they have seen", async () => {
+  for (let seed = 1; seed <= 120; seed++) await walk(seed, NAMES.length);
+});
+
+test("it has also forgotten whom the server has forgotten", async () => {
+  for (let seed = 201; seed <= 260; seed++) await walk(seed, 4);
 });
