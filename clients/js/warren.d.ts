@@ -66,6 +66,8 @@ export interface RosterEvents<Info = unknown> {
   leave: Member<Info>;
   /** The member's `info` is another one. */
   update: Member<Info>;
+  /** Users have seen more. */
+  seen: Roster<Info>;
   /** Members, counts, `countsOnly` or `watching` have changed. */
   change: Roster<Info>;
 }
@@ -84,6 +86,12 @@ export interface Roster<Info = unknown> extends Iterable<Member<Info>> {
   readonly watching: boolean | null;
   /** Whether `members` are all, as the server's proof says. */
   readonly isComplete: boolean;
+  /** Whether the room tells who has seen what. */
+  readonly tellsSeen: boolean;
+  /** User ▶ the seq up to which it has seen the room, in the room's present epoch. It has users who have left, too. */
+  readonly seen: ReadonlyMap<string, number>;
+  /** Which users have seen a message, without our own: `message` is its seq, or the message or Ack itself. */
+  seenBy(message: number | { seq?: number; epoch?: string }): string[];
   /** Have the room show `info` with this client from now on: any JSON of at most 1,024 bytes; null: nothing. */
   update(info: Info | null): Promise<unknown>;
   on<Name extends keyof RosterEvents>(event: Name, listener: (value: RosterEvents<Info>[Name]) => void): () => void;
@@ -112,12 +120,30 @@ export interface JoinOptions {
   presence?: boolean | { info?: unknown };
 }
 
+/** What has become of a message that was sent with `receipt`. */
+export interface Receipt {
+  /** The message's id. */
+  id: string;
+  room: string;
+  /** `written`: it is on the sockets of all members who were connected. `seen`: all users who were there have said that they have seen it. */
+  level: "written" | "seen";
+  /** False: not so in time, or not known. To ask anew, send the message again under its id. */
+  complete: boolean;
+  /** Of `seen`: how many users were there to see it, without its sender, and how many have. Missing if that is not known. */
+  readers?: number;
+  seen?: number;
+}
+
 /** The message is accepted. Without `seq`, it is not numbered. */
 export interface Ack {
   id: string;
   room: string;
   seq?: number;
   epoch?: string;
+  /** If the message was sent with `receipt`. These promises are always resolved, at the latest when the client is closed, and never rejected. */
+  written?: Promise<Receipt>;
+  /** If it was sent with `receipt: "seen"`. */
+  seen?: Promise<Receipt>;
 }
 
 export interface Close {
@@ -166,6 +192,8 @@ export interface Events {
   error: WarrenError;
   gap: Gap;
   left: Left;
+  /** Of each message that was sent with `receipt`, one for each level: first `written`, then `seen`. */
+  receipt: Receipt;
   /** Every message from the server, including those with a listener for their type. */
   "*": Message;
 }
@@ -227,6 +255,11 @@ export interface SendOptions {
   traceparent?: string;
   /** Send at once or never, whatever the type. */
   ephemeral?: boolean;
+  /**
+   * Say what becomes of it, by the promises of the Ack and the event `receipt`: when it is written to the members' sockets, and (`seen`)
+   * when all who were there have seen it. The room must allow it; the message is refused with `forbidden` if it does not.
+   */
+  receipt?: "written" | "seen";
 }
 
 export interface RequestOptions<Part = unknown> {
@@ -292,6 +325,15 @@ export class WarrenClient {
    * refused at once and not sent. Throws TypeError if JSON can't represent the payload (a BigInt, a cycle).
    */
   send(type: string, room: string | null, payload?: unknown, options?: SendOptions): Promise<Ack | null>;
+
+  /**
+   * The user has seen the room up to `position` (a message, for example), by default up to the last one that was delivered there. It may be
+   * called for each message: it is said at most once a second, the last word also before `leave()` and `close()`, and again after a
+   * reconnect. It says nothing where this client is not, and of another epoch. A room that does not tell who has seen what refuses it: the
+   * event `error` says `forbidden`, once on each connection (`presence(room).tellsSeen` says it before). Throws WarrenError for an invalid
+   * name.
+   */
+  seen(room: string, position?: { epoch?: string; seq?: number } | null): void;
 
   /** Read at most `limit` messages (default 50, at most 100) of a joined room: those before the seq `before`, or the newest. */
   history(room: string, options?: { before?: number; limit?: number }): Promise<HistoryPage>;

@@ -12,7 +12,7 @@ function vectors(side) {
 }
 
 const FIELDS = ["type", "room", "payload", "id", "key", "include_sender", "traceparent", "encoding"].concat(
-  ["service", "timeout_ms", "durable", "ref"],
+  ["service", "timeout_ms", "durable", "ref", "receipt"],
 );
 
 /** The meaning of a frame, without what the client adds itself. */
@@ -20,7 +20,7 @@ function meaning(frame) {
   return Object.fromEntries(FIELDS.filter((field) => frame[field] !== undefined).map((field) => [field, frame[field]]));
 }
 
-const isControl = ({ type }) => ["JOIN", "LEAVE", "HISTORY", "PING", "AUTH", "PRESENCE"].includes(type);
+const isControl = ({ type }) => ["JOIN", "LEAVE", "HISTORY", "PING", "AUTH", "PRESENCE", "SEEN"].includes(type);
 const isRequest = ({ type }) => ["REQUEST", "CANCEL"].includes(type);
 
 /** Ask a service as a frame does, or a message that has its fields. */
@@ -37,11 +37,11 @@ for (const { name, message } of messages) {
   test(`client vector "${name}": send transmits exactly that`, async () => {
     const s = scene();
     const socket = await s.open();
-    const { type, room, id, key, traceparent } = message;
+    const { type, room, id, key, traceparent, receipt } = message;
     const binary = message.payload_base64 !== undefined;
     const payload = binary ? new Uint8Array(Buffer.from(message.payload_base64, "base64")) : message.payload;
     const ephemeral = id === undefined; // what wants no answer has no id
-    s.client.send(type, room, payload, { id, key, traceparent, ephemeral, includeSender: message.include_sender });
+    s.client.send(type, room, payload, { id, key, traceparent, receipt, ephemeral, includeSender: message.include_sender });
     const { payload_base64: encoded, ...expected } = message;
     assert.deepEqual(meaning(socket.last), binary ? { ...expected, payload: encoded, encoding: "base64" } : expected);
   });
@@ -98,7 +98,11 @@ for (const { name, message } of said.filter((vector) => isControl(vector.message
         s.client.join(message.room);
       }
     } else if (message.type === "PRESENCE") askPresence(s, message);
-    else if (message.type === "LEAVE") s.client.leave(message.room);
+    else if (message.type === "SEEN") {
+      s.client.join(message.room);
+      socket.joined(message.room, { epoch: message.payload.epoch });
+      s.client.seen(message.room, message.payload);
+    } else if (message.type === "LEAVE") s.client.leave(message.room);
     else if (message.type === "HISTORY") s.client.history(message.room, message.payload);
     else await s.clock.pass(message.type === "AUTH" ? 2_000 : 30_000);
     const { id, ...frame } = meaning(socket.of(message.type).at(-1));
