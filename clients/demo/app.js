@@ -2,6 +2,8 @@
 import { WarrenClient } from "../js/warren.js";
 import { MessageList, clock, element } from "./message_list.js";
 import { PeopleList } from "./people.js";
+import { Reading } from "./reading.js";
+import { Ticks } from "./ticks.js";
 import { newTraceparent } from "./traceparent.js";
 
 const NAMES = ["Bramble", "Clover", "Fern", "Hazel", "Juniper", "Moss", "Rowan", "Sorrel", "Thistle", "Willow"];
@@ -12,12 +14,14 @@ const GAP = "Messages may be missing here: the server could not send those that 
 const STATES = { idle: "not connected", connecting: "connecting …", waiting: "reconnecting …", closed: "not connected" };
 /** Types that concern only the connection: they are shown in its log. */
 const SYSTEM = new Set([
-  "WELCOME", "JOINED", "LEFT", "ACK", "PONG", "ERROR", "PRESENCE", "RECONNECT", "DEGRADED", "RESTORED", "AUTHENTICATED",
+  "WELCOME", "JOINED", "LEFT", "ACK", "RECEIPT", "PONG", "ERROR", "PRESENCE", "RECONNECT", "DEGRADED", "RESTORED", "AUTHENTICATED",
 ]); // prettier-ignore
 
 const at = (id) => document.getElementById(id);
 const messages = new MessageList(at("feed"));
 const people = new PeopleList(at("people"));
+const ticks = new Ticks();
+const reading = new Reading(at("feed"), (position) => rosterThatTellsSeen() && client.seen(room, position));
 const typists = new Map(); // name ▶ the timer that forgets it
 let client = null;
 let room = null;
@@ -94,9 +98,20 @@ function leave() {
   showFacts();
 }
 
-/** Show who is in the room; a name that the server refuses has none. */
+/** Show who is in the room, and who has seen what; a name that the server refuses has none. */
 function follow(it, roster) {
-  roster?.on("change", () => it === client && people.show(roster, it.user));
+  roster?.on("change", () => {
+    if (it !== client) return;
+    people.show(roster, it.user);
+    reading.look(); // now the room may tell who has seen what
+  });
+  roster?.on("seen", () => it === client && ticks.seen(roster));
+}
+
+/** The room's roster; null if the room does not tell who has seen what: it would refuse a message that asks for that. */
+function rosterThatTellsSeen() {
+  const roster = client?.presence(room);
+  return roster?.tellsSeen ? roster : null;
 }
 
 function listen(it, gateway) {
@@ -136,7 +151,8 @@ function listen(it, gateway) {
     if (SYSTEM.has(message.type)) return;
     if (message.type === "TYPING") return typed(message.sender);
     if (message.type === "CHAT") forget(message.sender);
-    messages.show(message, room);
+    const row = messages.show(message, room);
+    if (row.dataset.seq) reading.watch(row);
     showFacts();
   }));
 }
@@ -156,8 +172,12 @@ at("composer").addEventListener("submit", async (event) => {
   typedAt = -Infinity;
   const traceparent = newTraceparent(at("sampled").checked);
   const row = messages.sending(client.user ?? at("name").value, { text }, traceparent);
+  const roster = rosterThatTellsSeen();
+  const receipt = roster ? "written" : undefined;
   try {
-    messages.accepted(row, await client.send("CHAT", room, { text }, { traceparent }));
+    const ack = await client.send("CHAT", room, { text }, { traceparent, receipt });
+    messages.accepted(row, ack);
+    ticks.add(row, ack, roster);
     showFacts();
   } catch (error) {
     messages.failed(row, error.message);

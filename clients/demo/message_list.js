@@ -15,7 +15,7 @@ export class MessageList {
     this.#list.replaceChildren();
   }
 
-  /** Show a received message. */
+  /** Show a received message. Returns its row; the one of a numbered message has `seq` and `epoch` in its dataset. */
   show(message, room) {
     const row = rowOf(message.sender ?? "a backend", message.payload, message.timestamp);
     if (message.type !== "CHAT") tag(row, message.type);
@@ -24,6 +24,7 @@ export class MessageList {
     this.#number(row, message, message.room === room);
     this.#trace(row, traceIdOf(message.traceparent) ?? "not sampled");
     this.#keep(row);
+    return row;
   }
 
   /** Show a message that is being sent. Call `accepted` or `failed` with the returned row. */

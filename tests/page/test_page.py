@@ -230,6 +230,119 @@ def test_both_windows_show_who_is_there(windows: Two, browser: Browser, port: in
     assert eve.complaints == []
 
 
+def test_own_messages_say_who_has_seen_them(windows: Two):
+    """First that they are sent or delivered, then by how many they are seen; in words, and each in its own
+    row alone.
+    """
+    ann, bob = windows
+    expect(ann.page.locator("#people .names li")).to_have_count(2)
+    ann.say("hello bob")
+    ticks = ann.row("hello bob").locator(".ticks")
+    expect(ticks).to_have_text("✓✓ seen by 1")
+    expect(ticks).to_have_attribute("title", "bob")
+    expect(ticks.locator("[aria-hidden=true]")).to_have_text("✓✓")
+    expect(bob.page.locator(".message")).to_have_count(1)
+    expect(bob.page.locator(".ticks")).to_have_count(0)
+    bob.say("hello ann")
+    expect(bob.row("hello ann").locator(".ticks")).to_have_text("✓✓ seen by 1")
+    expect(bob.row("hello ann").locator(".ticks")).to_have_attribute("title", "ann")
+
+
+# Lets a test hide the page, and keeps what it says to have seen.
+READER = """() => {
+  window.visibility = 'visible';
+  Object.defineProperty(document, 'visibilityState', {get: () => window.visibility});
+  window.show = (state) => {
+    window.visibility = state;
+    document.dispatchEvent(new Event('visibilitychange'));
+  };
+  window.said = [];
+  const socket = window.sockets.at(-1);
+  const send = socket.send.bind(socket);
+  socket.send = (text) => {
+    const frame = JSON.parse(text);
+    if (frame.type === 'SEEN') window.said.push(frame.payload.seq);
+    send(text);
+  };
+}"""
+# What is on the screen is known once it has been painted.
+PAINTED = """() => new Promise((then) => {
+  requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(then)));
+})"""
+
+
+def test_what_arrives_in_a_hidden_page_is_not_seen(windows: Two):
+    """It is delivered, and seen once somebody looks at the page."""
+    ann, bob = windows
+    expect(ann.page.locator("#people .names li")).to_have_count(2)
+    bob.page.evaluate(READER)
+    bob.page.evaluate("show('hidden')")
+    ann.say("are you there?")
+    expect(bob.row("are you there?")).to_have_count(1)
+    expect(ann.row("are you there?").locator(".ticks")).to_have_text("✓✓ delivered")
+    bob.page.evaluate(PAINTED)
+    assert bob.page.evaluate("said") == []
+    bob.page.evaluate("show('visible')")
+    expect(ann.row("are you there?").locator(".ticks")).to_have_text("✓✓ seen by 1")
+    assert bob.page.evaluate("said") == [1]
+
+
+def test_what_is_not_on_the_screen_is_not_seen(windows: Two):
+    """A message below the others is seen when it is scrolled to, and one that is higher than the window
+    when it fills it.
+    """
+    ann, bob = windows
+    expect(ann.page.locator("#people .names li")).to_have_count(2)
+    bob.page.evaluate(READER)
+    ann.say("far too long: " + "la " * 1_300)
+    expect(ann.row("far too long").locator(".ticks")).to_have_text("✓✓ seen by 1")
+    bob.page.evaluate("document.getElementById('feed').scrollTop = 0")
+    ann.say("and below it")
+    expect(bob.row("and below it")).to_have_count(1)
+    expect(ann.row("and below it").locator(".ticks")).to_have_text("✓✓ delivered")
+    bob.page.evaluate(PAINTED)
+    assert bob.page.evaluate("said") == [1]
+    bob.page.evaluate("document.getElementById('feed').scrollTop = 1e6")
+    expect(ann.row("and below it").locator(".ticks")).to_have_text("✓✓ seen by 1")
+    assert bob.page.evaluate("said") == [1, 2]
+
+
+def test_a_room_that_does_not_tell_what_is_seen_is_not_asked(browser: Browser, port: int):
+    """It would refuse a message with that question, and each word about what is seen."""
+    window = Window(browser, "ann")
+    window.page.add_init_script(
+        """
+        const Real = window.WebSocket;
+        window.sent = [];
+        window.WebSocket = class extends Real {
+          send(text) {
+            window.sent.push(JSON.parse(text));
+            super.send(text);
+          }
+          set onmessage(listener) {
+            super.onmessage = listener && (({data}) => {
+              const frame = JSON.parse(data);
+              if (frame.type === 'PRESENCE') delete frame.payload.seen;
+              listener({data: JSON.stringify(frame)});
+            });
+          }
+        };
+        """
+    )
+    window.open(port, port, "chat:untold").join()
+    expect(window.page.locator("#people .names li")).to_have_text(["ann (you)"])
+    window.say("hello")
+    expect(window.row("hello").locator(".ticks")).to_have_text("✓ sent")
+    window.page.get_by_role("button", name="Publish").click()
+    expect(window.page.locator(".notice")).to_have_count(1)
+    window.page.evaluate(PAINTED)
+    sent = window.page.evaluate("sent")
+    assert [frame["type"] for frame in sent if frame["type"] in ("CHAT", "SEEN")] == ["CHAT"]
+    assert all("receipt" not in frame for frame in sent)
+    window.context.close()
+    assert window.complaints == []
+
+
 def test_a_message_that_is_not_sampled_carries_no_trace(windows: Two):
     """Without the check mark the other side gets no trace id, and the page says so."""
     ann, bob = windows
@@ -532,10 +645,12 @@ def test_every_text_has_enough_contrast(browser: Browser, port: int, scheme: str
           Object.assign(trouble, { hidden: false, textContent: 'trouble' });
           document.getElementById('notified').className = 'wide note bad';
           document.getElementById('typing').textContent = 'bob is typing';
+          document.querySelector('.mine .ticks').classList.add('seen');
         }"""
     )
     found = window.page.evaluate(CONTRASTS)
     assert any(where.startswith("b.") and "meta-seq" in where for where, _ in found)
+    assert any(where.startswith("span.ticks seen") for where, _ in found)
     assert len(found) > 40
     poor = [(where, round(ratio, 2)) for where, ratio in found if ratio < 4.5]
     assert poor == []

@@ -42,10 +42,10 @@ _DEFAULTS = {
     "WARREN_LOG_LEVEL": "warning",
 }
 # Where the user has not said it: what may be called is the service that embedded mode brings, and all rooms
-# tell who is there, so that the page can show it.
+# tell who is there and who has seen what, so that the page can show it.
 _NAMESPACES = (
     f"{{services: [{{pattern: {SERVICE}}}], "
-    "namespaces: [{name: all, pattern: '*', presence: {mode: users, watch: anyone}}]}"
+    "namespaces: [{name: all, pattern: '*', presence: {mode: users, watch: anyone}, receipts: seen}]}"
 )
 # Inside one process nobody else can own a shard or have members, so that there is nothing to listen for
 # before the first message.
