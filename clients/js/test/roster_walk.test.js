@@ -9,19 +9,10 @@ import { isDeepStrictEqual } from "node:util";
 
 import { Roster } from "../lib/roster.js";
 import { FakeClock, settled } from "../support/fakes.js";
+import { randomOf } from "../support/random.js";
 
 const NAMES = "abcdefghij".split("");
 const MODULUS = 1n << 64n;
-
-function randomOf(seed) {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 /** A room, and what it tells at each beat. */
 class Room {

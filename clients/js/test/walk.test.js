@@ -7,19 +7,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { scene, settled } from "../support/fakes.js";
+import { randomOf } from "../support/random.js";
 
 const ROOM = "r";
-
-/** A small generator, so that a seed reproduces the whole run. */
-function randomOf(seed) {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 /** One room with its whole log, and the frames in flight on the client's current connection. */
 class Server {
