@@ -66,6 +66,45 @@ console.log(JSON.stringify({ ...found, waiting: client.counters.waiting, closes:
 client.close();
 """
 
+RECEIPTS = """
+import { WarrenClient } from "%(client)s";
+
+const sockets = [];
+const Kept = class extends WebSocket { constructor(...given) { super(...given); sockets.push(this); } };
+const ann = new WarrenClient("%(url)s", { user: "ann", backoffMs: 50, WebSocket: Kept });
+const bob = new WarrenClient("%(url)s", { user: "bob" });
+const found = { receipts: [], errors: [] };
+ann.on("receipt", ({ level, complete, readers, seen }) => found.receipts.push([level, complete, readers, seen]));
+ann.on("error", ({ code }) => found.errors.push(code));
+await Promise.all([ann.connect(), bob.connect()]);
+const { presence } = await ann.join("r", { presence: true });
+await bob.join("r");
+const arrived = new Promise((then) => bob.on("CHAT", then));
+const ack = await ann.send("CHAT", "r", "hi", { receipt: "seen" });
+await ack.written;
+const opened = new Promise((then) => ann.on("open", then));
+sockets[0].close(4000); // who waits for the answer is another connection then
+await opened;
+const seen = new Promise((then) => presence.on("seen", () => presence.seenBy(ack).length && then()));
+bob.seen("r", await arrived);
+await ack.seen;
+await seen;
+found.by = presence.seenBy(ack);
+found.chats = (await bob.history("r")).messages.length;
+await ann.join("quiet");
+found.refused = await ann.send("CHAT", "quiet", "hi", { receipt: "seen" }).catch(({ code }) => code);
+found.written = (await (await ann.send("CHAT", "quiet", "hi", { receipt: "written" })).written).complete;
+const answered = new Promise((then) => ann.on("CHAT", then));
+await bob.send("CHAT", "quiet", "ho");
+await answered;
+const told = new Promise((then) => ann.on("error", then));
+ann.seen("quiet");
+await told;
+console.log(JSON.stringify(found));
+ann.close();
+bob.close();
+"""
+
 
 @asynccontextmanager
 async def gateway(**env: str) -> AsyncIterator[str]:
@@ -114,4 +153,29 @@ async def test_what_the_gateway_can_not_read_settles_and_does_not_hold_up_the_re
         "good": 3,
         "refused": "invalid_format",
         "waiting": 0,
+    }
+
+
+@pytest.mark.slow
+async def test_receipts_outlive_a_connection_and_users_tell_what_they_have_seen() -> None:
+    """A message is in the room once, though its receipt is asked for on two connections; a room that tells
+    less refuses the question, and to be told what is seen.
+    """
+    namespaces = (
+        "[{name: quiet, pattern: quiet, receipts: written},"
+        " {name: all, pattern: '*', presence: users, receipts: seen}]"
+    )
+    async with gateway(WARREN_NAMESPACES=namespaces) as url:
+        found = await run(RECEIPTS, url)
+    assert found == {
+        "receipts": [
+            ["written", True, None, None],
+            ["seen", True, 1, 1],
+            ["written", True, None, None],
+        ],
+        "errors": ["forbidden"],
+        "by": ["bob"],
+        "chats": 1,
+        "refused": "forbidden",
+        "written": True,
     }

@@ -23,10 +23,11 @@ def test_defaults_need_nothing():
     assert settings.on_rabbit is False
 
 
-def test_rooms_tell_who_is_there():
+def test_rooms_tell_who_is_there_and_what_is_seen():
     """So that the page can show it; namespaces of the environment take the place of this one."""
-    shown = read_embedded({}).gateways[0].namespaces.namespaces.policy("chat:lobby").presence
-    assert (shown.mode, shown.watch) == ("users", "anyone")
+    shown = read_embedded({}).gateways[0].namespaces.namespaces.policy("chat:lobby")
+    assert (shown.presence.mode, shown.presence.watch) == ("users", "anyone")
+    assert shown.receipts == "seen"
     given = read_embedded({"WARREN_NAMESPACES": "[{name: a, pattern: 'a:*'}]"})
     assert [policy.name for policy in given.router.namespaces.namespaces.policies] == ["a"]
 
