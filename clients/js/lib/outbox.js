@@ -1,7 +1,8 @@
 /**
  * The bounded queue of frames that wait to be sent or answered. It sends in order, and no faster than the server allows. Every frame in
  * it has an id, so it can safely be sent again: after a reconnect, when the broker is back, and when an answer is overdue. A frame that
- * was refused permanently is never sent again. One that is `unanswered` is sent once, when its turn comes. Part of warren.js.
+ * was refused permanently is never sent again. One that is `unanswered` is sent once, when its turn comes, and one
+ * that `yields` only when no other waits. Part of warren.js.
  */
 import { WarrenError, deferred } from "./error.js";
 import { Pace } from "./pace.js";
@@ -162,7 +163,8 @@ export class Outbox {
       sent?.();
     }
     let later = Infinity;
-    for (const entry of this.#suspects.among([...this.#entries.values()])) {
+    const inOrder = [...this.#entries.values()].sort((a, b) => (a.yields ?? false) - (b.yields ?? false));
+    for (const entry of this.#suspects.among(inOrder)) {
       if (entry.sentAt !== null || this.#entries.get(entry.id) !== entry) continue;
       if (entry.notBefore > now) {
         later = Math.min(later, entry.notBefore - now);

@@ -91,7 +91,7 @@ export class Receipts {
       if (text === null || this.#options.wall() - ackedAt > AGAIN_MS) this.#end(record);
       else if (this.#ask(record)) {
         this.#wait(record);
-        this.#outbox.add({ id, kind: "RECEIPT", room, build: () => withReceipt(text, level), once: true });
+        this.#outbox.add({ id, kind: "RECEIPT", room, build: () => withReceipt(text, level), once: true, yields: true });
       }
     }
   }

@@ -42,8 +42,11 @@ export class SeenReports {
   /** We are about to leave a room: say the last word there now. */
   leaving(room) {
     const report = this.#reports.get(room);
-    if (report) this.#say(room, report);
-    this.#reports.delete(room); // what waits in the outbox stays there
+    if (report) {
+      this.#outbox.settle(report.ref); // it may wait behind other frames, and LEAVE does not
+      this.#say(room, report, false);
+    }
+    this.#reports.delete(room); // what waits in the outbox now stays there
     this.forget(room);
   }
 
@@ -80,7 +83,7 @@ export class SeenReports {
     else if (!this.#timers.has(room)) this.#timers.after(room, wait, () => this.#say(room, report));
   }
 
-  #say(room, report) {
+  #say(room, report, yields = true) {
     if (report.isSaid || report.isRefused || !this.#joined.has(room) || this.#outbox.get(report.ref)) return;
     this.#timers.cancel(room);
     const id = (report.ref = this.#newId());
@@ -89,7 +92,7 @@ export class SeenReports {
       const { epoch, seq } = report; // the newest, although it may have waited
       return controlText("SEEN", room, { epoch, seq }, id, this.#options.wall());
     };
-    this.#outbox.add({ id, kind: "SEEN", room, build, once: true, unanswered: true });
+    this.#outbox.add({ id, kind: "SEEN", room, build, once: true, unanswered: true, yields });
   }
 
   #drop(room, report) {

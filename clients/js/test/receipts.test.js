@@ -156,6 +156,23 @@ test("what is open when the connection is lost is asked again, under the same id
   assert.equal(it.client.counters.waiting, 0);
 });
 
+test("messages do not wait for what is asked again", async () => {
+  const limits = { rate: 2, rate_per_ms: 1_000 };
+  const it = await opened({}, { limits });
+  const asked = it.client.send("CHAT", "r", "old", { receipt: "seen" });
+  it.socket.ack(it.socket.last, numbered(1));
+  await asked;
+  it.client.join("r");
+  const next = await it.s.again({ limits });
+  assert.deepEqual(next.sent.map(({ type }) => type), ["JOIN"]);
+  it.client.send("CHAT", "r", "new");
+  next.joined("r");
+  await it.clock.pass(1_000);
+  next.ack(next.last, numbered(2));
+  await it.clock.pass(1_000);
+  assert.deepEqual(next.of("CHAT").map(({ payload }) => payload), ["new", "old"]);
+});
+
 test("a message without an ACK is sent again as ever, and asks again", async () => {
   const it = await opened();
   const sent = it.client.send("CHAT", "r", "hi", { receipt: "written" });

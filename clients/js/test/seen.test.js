@@ -91,6 +91,18 @@ test("where the rate is used up the last word waits before LEAVE, in its order",
   assert.deepEqual(socket.sent.slice(-2).map(({ type }) => type), ["SEEN", "LEAVE"]);
 });
 
+test("messages do not wait for it, but it does not wait for LEAVE", async () => {
+  const { client, socket, clock } = await inRoom(2, {}, { limits: { rate: 2, rate_per_ms: 1_000 } });
+  client.seen("r", { epoch: "e1", seq: 1 }); // the JOIN has used up the rate
+  client.send("CHAT", "r", "x");
+  await clock.pass(1_000);
+  assert.equal(socket.last.payload, "x");
+  client.leave("r");
+  socket.ack(socket.last, { epoch: "e1", seq: 3 });
+  await clock.pass(5_000);
+  assert.deepEqual(socket.sent.slice(-3).map(({ type }) => type), ["CHAT", "SEEN", "LEAVE"]);
+});
+
 test("what waits for the rate says the newest when it goes, and once", async () => {
   const { client, socket, clock, said } = await inRoom(4, {}, { limits: { rate: 3, rate_per_ms: 1_000 } });
   client.send("CHAT", "r", "x"); // JOIN and this one fill the rate
