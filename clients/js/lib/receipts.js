@@ -112,6 +112,7 @@ export class Receipts {
     if (!record || this.#open.get(record.id) !== record) return;
     this.#open.delete(record.id);
     this.#timers.cancel(record.id);
+    if (this.#outbox.get(record.id)?.kind === "RECEIPT") this.#outbox.settle(record.id);
     if (record.ackedAt !== null) this.#giveUp(record); // otherwise nobody has the promises
     this.#next();
   }

@@ -237,6 +237,19 @@ test("beyond 100 a message goes, and its receipt is given up at once", async () 
   assert.equal(it.socket.of("CHAT").length, 101);
 });
 
+test("a question that still waits when its receipt is given up is not asked", async () => {
+  const limits = { rate: 2, rate_per_ms: 100_000 };
+  const it = await opened({ pingMs: 1e9 }, { limits });
+  const ack = await send(it, "hi", "written");
+  it.client.join("r");
+  const next = await it.s.again({ limits });
+  next.joined("r");
+  await it.clock.pass(50_000);
+  assert.equal((await ack.written).complete, false);
+  await it.clock.pass(200_000);
+  assert.deepEqual([next.of("CHAT"), it.client.counters.waiting], [[], 0]);
+});
+
 test("a question that is refused is given up, and told by the promise alone", async () => {
   const it = await opened();
   const ack = await send(it, "hi", "written");
