@@ -1,6 +1,7 @@
 """Presence under faults: users come and go in rooms that others watch, while gateways, routers and a node of
-the broker are killed, frozen and cut by a seeded schedule. At the end each watcher must know just who is
-there.
+the broker are killed, frozen and cut by a seeded schedule. Watchers say something now and then, and all who
+are there say that they have seen it. At the end each watcher must know just who is there, and what they have
+seen.
 
 ``python -m tests.faults.presence_checker --rooms 50 --users 2000 --seconds 600`` runs it by hand;
 ``test_presence.py`` runs it briefly. Besides the end it measures how long whoever has gone is still shown
@@ -33,6 +34,8 @@ from rabbit_nodes.cluster import RabbitCluster
 
 _BACK_OFF_S = (0.05, 1.0)
 _PING_S = 3.0
+_SAY_S = 20.0  # a watcher says something about so often
+_SEEN_S = 1.0  # what is seen in a room is said so often at most
 _DEAF_S = 8.0  # without a word for so long a connection is given up
 _OPEN_S = 5.0
 _ANSWER_S = 15.0  # a JOIN or LEAVE without an answer for so long is asked again
@@ -46,7 +49,8 @@ _GHOST_S = 5.0 + 3.0 + 0.5 + _LOOK_S + stretched(1.5)
 # What a node of the broker, or a way that carries nothing, excuses besides the time that it takes.
 _RECOVERY_S = 6.0
 ENV = {
-    "WARREN_NAMESPACES": "[{name: all, pattern: '*', presence: {mode: users, watch: anyone, max: 100000}}]",
+    "WARREN_NAMESPACES": "[{name: all, pattern: '*', receipts: seen, "
+    "presence: {mode: users, watch: anyone, max: 100000}}]",
 }
 
 
@@ -94,6 +98,9 @@ class Client:
         self.online = True
         self.joined: set[str] = set()
         self.gone: dict[str, float] = {}  # room ▶ since when it is surely not in it
+        self.seen: dict[str, tuple[str, int]] = {}  # room ▶ the last message that it has said to have seen
+        self._got: dict[str, tuple[str, int]] = {}  # room ▶ the last message that it was given and has not
+        self._seen_at = 0.0
         self._doors, self._random, self._errors = doors, random, errors
         self._socket: SocketClient | None = None
         self._ready = False
@@ -107,7 +114,7 @@ class Client:
         """Whether it is where it wants to be."""
         if not self.online:
             return self._socket is None
-        return self._ready and self.joined == self.wanted and not self._asked
+        return self._ready and self.joined == self.wanted and not self._asked and not self._got
 
     async def run(self) -> None:
         """Live until ``close``."""
@@ -172,7 +179,18 @@ class Client:
             if now > at + _ANSWER_S:
                 self._errors["asked again"] += 1
                 del self._asked[room]
+        if self._got and now > self._seen_at + _SEEN_S:
+            self._seen_at = now
+            self._say_seen()
         self._go_on()
+
+    def _say_seen(self) -> None:
+        """Say of each room up to where it is seen."""
+        for room, (epoch, seq) in self._got.items():
+            if room in self.joined:
+                self.seen[room] = epoch, seq
+                self._send({"type": "SEEN", "room": room, "payload": {"epoch": epoch, "seq": seq}})
+        self._got.clear()
 
     def _go_on(self) -> None:
         """Ask for what is wanted and not so."""
@@ -202,6 +220,7 @@ class Client:
                 self.gone.setdefault(room, now)
         self._socket, self._ready = None, False
         self.joined.clear()
+        self._got.clear()
         self._asked.clear()
 
     def _take(self, socket: SocketClient, data: bytes) -> None:
@@ -216,15 +235,22 @@ class Client:
                 if message.get("ref"):
                     self._asked.pop(room, None)
                 self.joined.add(room)
+                if self.seen.get(room, ("", 0))[0] == payload["epoch"]:  # the last word may be lost
+                    self._got.setdefault(room, self.seen[room])
+                else:
+                    self.seen.pop(room, None)
                 self._joined(room, payload)
                 self._go_on()
             case "LEFT":
                 self._asked.pop(room, None)
                 self.joined.discard(room)
+                self._got.pop(room, None)
                 self.gone[room] = self._heard
                 self._go_on()
             case "PRESENCE":
                 self._presence(room, payload, len(data))
+            case "CHAT" if "seq" in message:
+                self._got[room] = message["epoch"], message["seq"]
             case "RECONNECT":
                 asyncio.get_running_loop().call_later(payload["after_ms"] / 1_000, self._move, socket)
             case "ERROR":
@@ -263,6 +289,8 @@ class Watcher(Client):
         self.roster = Roster(traffic)
         self._asks_at: float | None = None  # when it will ask for the list
         self._read_at = 0.0  # when it has asked
+        self._says_at = time.monotonic() + self._random.uniform(0.0, _SAY_S)
+        self.speaks = True
 
     @property
     def sees(self) -> bool:
@@ -274,6 +302,9 @@ class Watcher(Client):
         super().tick(now)
         if not self.sees:
             return
+        if self.speaks and now > self._says_at:
+            self._says_at = now + _SAY_S
+            self._send({"type": "CHAT", "room": self.room, "payload": 1})
         if self.roster.agrees:
             self._asks_at = None
         elif self._asks_at is None:
@@ -346,7 +377,22 @@ class Crowd:
                     f"{watcher.name} in {watcher.room}: sees={watcher.sees} ghosts={sorted(known - truth)[:5]} "
                     f"missing={sorted(truth - known)[:5]} numbers={numbers} of {len(truth)}"
                 )
+            else:
+                found += self._unseen(watcher)
         return found
+
+    def _unseen(self, watcher: Watcher) -> list[str]:
+        """Return what is not so of what a watcher knows that others have seen: who is there has seen what it
+        says, and nobody has seen more than it has said.
+        """
+        room, roster, wrong = watcher.room, watcher.roster, []
+        for client in self.everybody:
+            epoch, seq = client.seen.get(room, ("", 0))
+            known = roster.seen.get(client.name, 0)
+            here = client.online and room in client.joined and epoch == roster.epoch
+            if (here and known != seq) or (epoch == roster.epoch and known > seq):
+                wrong.append(f"{client.name} has seen {seq}, not {known}")
+        return [f"{watcher.name} in {room}: {wrong[:5]}, agrees={roster.agrees}"] if wrong else []
 
     async def act(self) -> None:
         """Have users come and go until nobody is to act any more."""
@@ -486,6 +532,8 @@ async def check(
             say("healing")
             await deployment.heal()
             crowd.acting = False
+            for watcher in crowd.watchers:
+                watcher.speaks = False
             await acting
             ended = time.monotonic()
             settled_s = await _truth(crowd, ended)

@@ -1,8 +1,9 @@
-"""A roster: what a client that watches a room knows of who is there, by the protocol's rules, and what it has
-been sent for that.
+"""A roster: what a client that watches a room knows of who is there and who has seen what, by the protocol's
+rules, and what it has been sent for that.
 
 It adds what ``joined`` and ``updated`` say and takes away what ``left`` says, compares the sum of the proofs
-with the digest, and asks for the list, page by page, where they differ. Nothing of Warren's code is in it.
+with the digest and that of the seqs with the one that it was told, and asks for the list, page by page, where
+they differ. Nothing of Warren's code is in it.
 """
 
 from __future__ import annotations
@@ -33,6 +34,9 @@ class Roster:
         self.members: dict[str, int] = {}  # name ▶ proof
         self.users = self.connections = 0
         self.digest = 0
+        self.epoch = ""  # in which the seqs count that users have seen
+        self.seen: dict[str, int] = {}  # user ▶ seq
+        self.seen_sum = 0
         self.known = False  # the first list has come since the last JOIN
         self.list_bytes = 0  # what the last whole list took
         self.asks = 0
@@ -42,8 +46,11 @@ class Roster:
 
     @property
     def agrees(self) -> bool:
-        """Whether the names are those of which it was told last that they are there."""
-        return sum(self.members.values()) % MODULUS == self.digest
+        """Whether the names are those of which it was told last that they are there, and the seqs those that
+        they have seen.
+        """
+        named = sum(self.members.values()) % MODULUS == self.digest
+        return named and sum(self.seen.values()) == self.seen_sum
 
     def joined(self) -> None:
         """The room is joined, and watched, by a new connection: its first page follows."""
@@ -64,9 +71,11 @@ class Roster:
         count = payload["count"]
         self.users, self.connections = count["users"], count["connections"]
         self.digest = int(payload["digest"], 16)
+        self._take_seen(payload)
         if payload.get("page"):
             return self._page(payload, size, now)
-        if any(payload.get(part) for part in ("joined", "left", "updated")):
+        named = payload.get("seen", {}).get("users")
+        if named or any(payload.get(part) for part in ("joined", "left", "updated")):
             self._traffic.changes += size
         else:
             self._traffic.numbers += size
@@ -74,6 +83,17 @@ class Roster:
         for name in payload.get("left", ()):
             self.members.pop(name, None)
         return None
+
+    def _take_seen(self, payload: dict[str, Any]) -> None:
+        said = payload.get("seen")
+        if said is None:
+            return
+        first_page = bool(payload.get("page")) and payload["after"] == ""
+        if said["epoch"] != self.epoch or first_page:  # that has all of them
+            self.epoch, self.seen = said["epoch"], {}
+        self.seen_sum = said["sum"]
+        for user, seq in said.get("users", {}).items():
+            self.seen[user] = max(seq, self.seen.get(user, 0))
 
     def _page(self, payload: dict[str, Any], size: int, now: float) -> dict[str, Any] | None:
         if self._first:

@@ -60,3 +60,27 @@ def test_what_says_nothing_of_who_is_there_is_passed_over() -> None:
     roster = Roster(Traffic())
     assert roster.take({"watching": True}, 5, 1.0) is None
     assert roster.members == {}
+
+
+def seen(total, epoch="e", **users):
+    return {"seen": {"epoch": epoch, "sum": total, **({"users": users} if users else {})}}
+
+
+def told(version=1, **more):
+    return {"version": version, "count": {"users": 0, "connections": 0}, "digest": "0" * 16, **more}
+
+
+def test_what_is_seen_agrees_by_its_sum():
+    """The greater seq counts, another epoch voids all, and the first page has all users."""
+    roster = Roster(Traffic())
+    roster.take(told(**seen(12, ann=7, bob=5)), 10, 0.0)
+    roster.take(told(**seen(12, ann=3)), 10, 0.0)
+    assert (roster.seen, roster.agrees) == ({"ann": 7, "bob": 5}, True)
+    roster.take(told(**seen(16)), 10, 0.0)
+    assert not roster.agrees
+    assert roster.ask() is not None
+    page = {"page": True, "after": "", "more": False, "joined": []}
+    roster.take(told(**page, **seen(16, ann=7, eve=9)), 10, 0.0)
+    assert (roster.seen, roster.agrees) == ({"ann": 7, "eve": 9}, True)
+    roster.take(told(**seen(1, "f", bob=1)), 10, 0.0)
+    assert (roster.seen, roster.agrees) == ({"bob": 1}, True)
