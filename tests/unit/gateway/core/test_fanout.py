@@ -76,6 +76,17 @@ def test_a_message_that_does_not_follow_leaves_all_members_behind():
     assert rig.room.apart == dict.fromkeys("abc", Position("e", 11))
 
 
+def test_what_is_not_numbered_comes_once_where_a_hole_follows():
+    """Who stands apart only from the hole on has had it with the others."""
+    rig = Rig()
+    rig.room.apart["c"] = None
+    assert rig.run(message(0), message(13)).recipients == [2, 0]
+    assert rig.got("a") == [spelled(message(0))]
+    rig.room.stand("b", Position("e", 8))
+    assert rig.run(message(0), message(15), message(0)).recipients == [2, 0, 2]
+    assert rig.got("b") == [spelled(message(0)), spelled(message(0)), spelled(message(0))]
+
+
 def test_some_members_are_given_what_they_lack_in_one_chunk():
     """Whoever stands just before it; so nobody gets anything twice or out of order."""
     rig = Rig()

@@ -59,8 +59,10 @@ class Fanout:
                     if message.epoch == room.epoch and seq <= room.seq:
                         result.repeats += 1
                         continue
-                    self._put(room, run, senders)  # for those who stood where the room stood
-                    run, senders = _Share(), set()
+                    # for those who stood where the room stood, and for those who were apart, as of now
+                    self._put(room, run, senders)
+                    self._put_passing(room, passing)
+                    run, passing, senders = _Share(), _Share(), set()
                     self._go_on(room, Position(message.epoch, seq))
                 room.seq = seq
                 if recent is not None:
@@ -76,9 +78,7 @@ class Fanout:
             if apart and not seq:
                 passing.add(frameset, index)
         self._put(room, run, senders)
-        if passing.framesets:
-            for conn in [conn for conn, standing in apart.items() if standing is not None]:
-                self._put_own(room, conn, passing)
+        self._put_passing(room, passing)
 
     def give(self, room: Room, conns: Iterable[str], messages: Sequence[Deliver], own_upto: int) -> None:
         """Deliver consecutive messages to some members alone, each of whom stands just before them."""
@@ -134,6 +134,12 @@ class Fanout:
         )
         for conn in senders:
             if conn not in apart:
+                self._put_own(room, conn, share)
+
+    def _put_passing(self, room: Room, share: _Share) -> None:
+        """Deliver what is not numbered to all who are apart; who has been told nothing yet gets nothing."""
+        if share.framesets:
+            for conn in [conn for conn, standing in room.apart.items() if standing is not None]:
                 self._put_own(room, conn, share)
 
     def _put_shared(self, room: Room, share: _Share, members: Collection[Member]) -> None:
