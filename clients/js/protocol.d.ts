@@ -1385,12 +1385,29 @@ export interface ExplainCommand {
   user?: string | null;
 }
 
-/** How far one gateway was told. */
+/** What became of it on one gateway. */
 export interface GatewayReached {
   /** The gateway. */
   gateway: string;
-  /** It was sent, in its place. False: it waits for the gateway. */
-  fed: boolean;
+  /**
+   * It was sent, in its place. False: it waits for the gateway. Missing: the gateway had no members then, or that is not known
+   * any more.
+   */
+  fed?: boolean;
+  /**
+   * `counted`: the numbers are all; `partly`: there may be more, as the gateway had forgotten the message and has read it again;
+   * `behind`: it has not come there yet; `forgotten`: the gateway does not keep it (any more); `gone`: the gateway has ended;
+   * `silent`: it has not answered.
+   */
+  state: "behind" | "counted" | "forgotten" | "gone" | "partly" | "silent";
+  /** The room's last message that has come there. */
+  seq?: number;
+  /** To how many connections it was written, or waits in the gateway to be written. */
+  written?: number;
+  /** From how many it was withheld: they read too slowly, or had gone before it was written. */
+  withheld?: number;
+  /** To how many it was not written, as it had expired. */
+  expired?: number;
 }
 
 /** What is known of a message. */
@@ -1411,9 +1428,15 @@ export interface Explained {
   bytes?: number;
   /** When it expires, ms since the Unix epoch. */
   expires_at?: number;
-  /** Those that had members when it was accepted. */
+  /** Those that had members when it was accepted, or have given it to others since. */
   gateways?: GatewayReached[];
-  /** The fields that are not known (any more). */
+  /** To how many connections it was written, or waits in the gateway to be written. */
+  written?: number;
+  /** From how many it was withheld: they read too slowly, or had gone before it was written. */
+  withheld?: number;
+  /** To how many it was not written, as it had expired. */
+  expired?: number;
+  /** The fields that are not known (any more); a number that is there may be higher. */
   unknown?: string[];
 }
 

@@ -1389,12 +1389,25 @@ class ExplainCommand(TypedDict):
 
 
 class GatewayReached(TypedDict):
-    """How far one gateway was told."""
+    """What became of it on one gateway."""
 
     # The gateway.
     gateway: str
-    # It was sent, in its place. False: it waits for the gateway.
-    fed: bool
+    # It was sent, in its place. False: it waits for the gateway. Missing: the gateway had no members then, or
+    # that is not known any more.
+    fed: NotRequired[bool]
+    # `counted`: the numbers are all; `partly`: there may be more, as the gateway had forgotten the message
+    # and has read it again; `behind`: it has not come there yet; `forgotten`: the gateway does not keep it
+    # (any more); `gone`: the gateway has ended; `silent`: it has not answered.
+    state: Literal["behind", "counted", "forgotten", "gone", "partly", "silent"]
+    # The room's last message that has come there.
+    seq: NotRequired[int]
+    # To how many connections it was written, or waits in the gateway to be written.
+    written: NotRequired[int]
+    # From how many it was withheld: they read too slowly, or had gone before it was written.
+    withheld: NotRequired[int]
+    # To how many it was not written, as it had expired.
+    expired: NotRequired[int]
 
 
 class Explained(TypedDict):
@@ -1416,9 +1429,15 @@ class Explained(TypedDict):
     bytes: NotRequired[int]
     # When it expires, ms since the Unix epoch.
     expires_at: NotRequired[int]
-    # Those that had members when it was accepted.
+    # Those that had members when it was accepted, or have given it to others since.
     gateways: NotRequired[list[GatewayReached]]
-    # The fields that are not known (any more).
+    # To how many connections it was written, or waits in the gateway to be written.
+    written: NotRequired[int]
+    # From how many it was withheld: they read too slowly, or had gone before it was written.
+    withheld: NotRequired[int]
+    # To how many it was not written, as it had expired.
+    expired: NotRequired[int]
+    # The fields that are not known (any more); a number that is there may be higher.
     unknown: NotRequired[list[str]]
 
 

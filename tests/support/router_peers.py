@@ -23,6 +23,9 @@ class ListedShard:
     def asked(self, read: Any) -> None:
         self.heard.append(read)
 
+    def counted(self, said: Any) -> None:
+        self.heard.append(said)
+
     def queried(self, query: Any) -> None:
         self.heard.append(query)
 

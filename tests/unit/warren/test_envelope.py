@@ -19,6 +19,8 @@ from warren.envelope import (
     Command,
     Commanded,
     CommandResult,
+    Counts,
+    CountsQuery,
     Deliver,
     Dismissed,
     Enrolled,
@@ -254,6 +256,14 @@ PINNED: list[tuple[Envelope, str]] = [
     (
         Seen("r", "g~1", "e", 3),
         "92019195a153a172a3677e31a16503",
+    ),
+    (
+        CountsQuery("R", 1, "r", "e", 3),
+        "92019196a23331a15201a172a16503",
+    ),
+    (
+        Counts("g", 1, "r", "e", 3, 4, True, 5, 1, 0),
+        "9201919ca23332a16701a172a1650304c3050100c3",
     ),
 ]
 

@@ -1,8 +1,15 @@
 """MessageWindows: rooms' last messages without a hole, within a bound of bytes."""
 
+from warren.delivery_counts import COUNTS_BYTES
 from warren.envelope import OVERHEAD_BYTES, Deliver
 from warren.largest_first import kept_bytes
-from warren.message_windows import FEW, WINDOW_BYTES, MessageWindow, MessageWindows
+from warren.message_windows import (
+    COUNTED_WINDOW_BYTES,
+    FEW,
+    WINDOW_BYTES,
+    MessageWindow,
+    MessageWindows,
+)
 from warren.namespaces import HistoryPolicy
 
 POLICY = HistoryPolicy(5, 10)
@@ -106,3 +113,37 @@ def test_each_window_has_its_turn():
         windows.close(window.room)
     assert [window.room for window in windows.in_turn(9)] == ["b"]
     assert [window.room for window in windows.in_turn(len(windows))] == ["b"]
+
+
+def test_where_messages_are_counted_each_has_its_counts_for_as_long_as_it_is_kept():
+    """Few or many, however they come and go; those that were put before others begin anew, and say so."""
+    windows = MessageWindows(1 << 20, counted=True)
+    window = windows.open("a", "e", POLICY)
+    for seq in range(7, 7 + FEW + 2):
+        counts = windows.append(window, message(seq))
+        assert counts is not None
+        counts.written = seq
+    windows.prepend(window, [message(6), message(5)])
+
+    def written(*seqs: int) -> list[int | None]:
+        found = [window.counts_of(seq) for seq in seqs]
+        return [None if one is None else one.written for one in found]
+
+    assert written(4, 5, 6, 7, FEW + 8, FEW + 9) == [None, 0, 0, 7, FEW + 8, None]
+    assert [window.counts_of(seq).whole for seq in (6, 7)] == [False, True]
+    windows.shrink(window, FEW)
+    windows.evict(window)
+    assert written(FEW + 5, FEW + 6) == [None, FEW + 6]
+    size = WINDOW_BYTES + COUNTED_WINDOW_BYTES + 3 * (UNIT + COUNTS_BYTES)
+    assert (windows.bytes, window.bytes) == (size, size)
+    windows.prepend(window, [message(FEW + 5)])
+    assert written(FEW + 5, FEW + 6) == [0, FEW + 6]
+    windows.close("a")
+    assert windows.bytes == 0
+
+
+def test_where_messages_are_not_counted_there_are_no_counts():
+    """Nor anywhere to keep them."""
+    windows, window = filled(1)
+    assert windows.append(window, message(2)) is None
+    assert (window.counts, window.counts_of(2)) == (None, None)

@@ -457,6 +457,39 @@ class Receipt(Kind, frozen=True, array_like=True, tag="30"):
     seen: int = 0
 
 
+class CountsQuery(Kind, frozen=True, array_like=True, tag="31"):
+    """``router`` wants to know for how many connections of a gateway the message ``seq`` of a room's
+    ``epoch`` was what.
+    """
+
+    router: str
+    shard: int
+    room: str
+    epoch: str
+    seq: int
+
+
+class Counts(Kind, frozen=True, array_like=True, tag="32"):
+    """The answer to CountsQuery. ``upto`` is the last of the epoch that has come to the gateway (-1: none,
+    or it has no members of the room).
+
+    ``kept`` False: the numbers are not known (any more). ``whole`` False: what was before the gateway has
+    read the message again is not among them.
+    """
+
+    gateway: str
+    shard: int
+    room: str
+    epoch: str
+    seq: int
+    upto: int
+    kept: bool = False
+    written: int = 0
+    withheld: int = 0
+    expired: int = 0
+    whole: bool = True
+
+
 class Bodies(Kind, frozen=True, array_like=True, tag="17"):
     """Messages for many gateways, sent to all at once, each with its (offset, index): the feeds that follow
     name them.
@@ -475,7 +508,7 @@ Envelope = (
     | Number | Read | Speaker | LifeEnded | Reset | Entered | Named | Page | Feed | Bodies
     | Watch | Inform | Commanded | Command | Dismissed | Enrolled | TokensRevoked
     | PresenceDiff | PresenceQuery | PresencePage | CommandResult | ReadQuery | ReadAnswer
-    | ProgressQuery | Progress | Receipt | Seen
+    | ProgressQuery | Progress | Receipt | Seen | CountsQuery | Counts
 )  # fmt: skip
 
 _encoder = msgspec.msgpack.Encoder()

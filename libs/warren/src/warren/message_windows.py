@@ -2,7 +2,8 @@
 where the largest rooms lose their oldest first.
 
 It keeps no room's policy: who puts messages in says when the oldest of a room are to go. Bytes are those that
-a message and a room really take in this process, not those of the payload alone. Pure.
+a message and a room really take in this process, not those of the payload alone. Where messages are counted,
+each has its DeliveryCounts, and both go together. Pure.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Final
 
+from warren.delivery_counts import COUNTS_BYTES, DeliveryCounts
 from warren.envelope import OVERHEAD_BYTES, Deliver
 from warren.largest_first import LargestFirst, kept_bytes
 from warren.namespaces import HistoryPolicy
@@ -19,6 +21,8 @@ from warren.namespaces import HistoryPolicy
 # What CPython 3.11 takes for a window with its places in the tables, within some tenths:
 # ``tests/unit/router/core/test_history.py`` measures it.
 WINDOW_BYTES: Final = 368
+# And what it takes more where messages are counted: an empty list.
+COUNTED_WINDOW_BYTES: Final = 56
 # So many messages fit a list, which costs a quiet room a tenth of what an empty deque does.
 FEW: Final = 32
 
@@ -28,15 +32,17 @@ class MessageWindow:
     its MessageWindows alone.
     """
 
-    __slots__ = ("bytes", "epoch", "messages", "policy", "rank", "room")
+    __slots__ = ("bytes", "counts", "epoch", "messages", "policy", "rank", "room")
 
-    def __init__(self, room: str, epoch: str, policy: HistoryPolicy) -> None:
-        """Begin empty; ``policy`` is the room's."""
+    def __init__(self, room: str, epoch: str, policy: HistoryPolicy, *, counted: bool = False) -> None:
+        """Begin empty; ``policy`` is the room's. ``counted``: each message has its counts."""
         self.room = room
         self.epoch = epoch
         self.policy = policy
         self.messages: list[Deliver] | deque[Deliver] = []
-        self.bytes = WINDOW_BYTES
+        # those of the messages, in their order
+        self.counts: list[DeliveryCounts] | deque[DeliveryCounts] | None = [] if counted else None
+        self.bytes = WINDOW_BYTES + COUNTED_WINDOW_BYTES * counted
         self.rank = -1  # see LargestFirst
 
     @property
@@ -48,6 +54,13 @@ class MessageWindow:
     def last(self) -> int:
         """The seq of the newest; there must be one."""
         return self.messages[-1].seq
+
+    def counts_of(self, seq: int) -> DeliveryCounts | None:
+        """Return a message's counts; None where it is not here, or not counted."""
+        if not self.counts:
+            return None
+        at = seq - self.first
+        return self.counts[at] if 0 <= at < len(self.counts) else None
 
     def between(self, after: int, upto: int) -> list[Deliver] | None:
         """Return the messages after the seq ``after`` up to the seq ``upto``, which is above it; None where
@@ -83,11 +96,13 @@ class MessageWindow:
 class MessageWindows:
     """The windows of all rooms that have one."""
 
-    def __init__(self, all_bytes: int) -> None:
-        """``relieve`` holds all of them together to ``all_bytes``."""
+    def __init__(self, all_bytes: int, *, counted: bool = False) -> None:
+        """``relieve`` holds all together to ``all_bytes``. ``counted``: each message has its counts."""
         self.bytes = 0
         self.evicted = 0  # messages that went for their bytes, since the beginning
         self._all_bytes = all_bytes
+        self._counted = counted
+        self._extra = COUNTS_BYTES * counted  # bytes of each message besides its own
         self._windows: OrderedDict[str, MessageWindow] = OrderedDict()  # the first has its turn next
         self._by_weight: LargestFirst[MessageWindow] = LargestFirst()
 
@@ -101,8 +116,8 @@ class MessageWindows:
 
     def open(self, room: str, epoch: str, policy: HistoryPolicy) -> MessageWindow:
         """Begin a window for a room that has none."""
-        window = self._windows[room] = MessageWindow(room, epoch, policy)
-        self.bytes += WINDOW_BYTES
+        window = self._windows[room] = MessageWindow(room, epoch, policy, counted=self._counted)
+        self.bytes += window.bytes
         return window
 
     def close(self, room: str) -> None:
@@ -112,28 +127,50 @@ class MessageWindows:
             self.bytes -= window.bytes
             self._by_weight.drop(window)
 
-    def append(self, window: MessageWindow, message: Deliver) -> None:
-        """Put in a room's next message, behind the others."""
-        messages = window.messages
+    def append(self, window: MessageWindow, message: Deliver) -> DeliveryCounts | None:
+        """Put in a room's next message, behind the others; return its counts, where it is counted."""
+        messages, counts = window.messages, window.counts
         if len(messages) == FEW and isinstance(messages, list):
             messages = window.messages = deque(messages)
+            if counts is not None:
+                counts = window.counts = deque(counts)
         messages.append(message)
-        self._grow(window, kept_bytes(message))
+        size = self.size(message)
+        self._grow(window, size)
+        if counts is None:
+            return None
+        own = DeliveryCounts(size)
+        counts.append(own)
+        return own
 
     def prepend(self, window: MessageWindow, newest_first: list[Deliver]) -> None:
-        """Put messages before those that are there."""
+        """Put messages before those that are there. What became of them before is not known."""
         messages = deque(window.messages)
         messages.extendleft(newest_first)
-        window.messages = messages if len(messages) > FEW else list(messages)
-        self._grow(window, sum(map(kept_bytes, newest_first)))
+        few = len(messages) <= FEW
+        window.messages = list(messages) if few else messages
+        if window.counts is not None:
+            counts = deque(window.counts)
+            counts.extendleft(DeliveryCounts(self.size(message), whole=False) for message in newest_first)
+            window.counts = list(counts) if few else counts
+        self._grow(window, sum(self.size(message) for message in newest_first))
 
     def shrink(self, window: MessageWindow, count: int = 1) -> None:
         """Drop the oldest messages of a window."""
-        messages = window.messages
+        messages, counts = window.messages, window.counts
         for _ in range(count):
-            size = kept_bytes(messages.pop(0) if isinstance(messages, list) else messages.popleft())
+            if counts is None:
+                size = kept_bytes(messages[0])
+            else:
+                size = counts[0].size
+                del counts[0]
+            del messages[0]
             window.bytes -= size
             self.bytes -= size
+
+    def size(self, message: Deliver) -> int:
+        """Return how many bytes a message takes here."""
+        return kept_bytes(message) + self._extra
 
     def evict(self, window: MessageWindow) -> None:
         """Drop the oldest message of a window for its bytes, and count it."""

@@ -5,9 +5,11 @@ model.
 from gateway.core.fanout import Fanout
 from gateway.core.frame_batch import Delivered, Gap, Member
 from gateway.core.outbox import Outbox
+from gateway.core.recent_messages import RecentMessages
 from gateway.core.room import Room
 from gateway.core.websocket.frames import JSON, FrameSet
 from warren.envelope import Deliver
+from warren.namespaces import Namespaces
 from warren.position import Position
 
 
@@ -26,16 +28,21 @@ class Rig:
     def __init__(self) -> None:
         members = {conn: Member(conn, "u", JSON, Outbox()) for conn in ("a", "b", "c")}
         self.room = Room("r", "disconnect", members, Position("e", 10))
+        self.recent = RecentMessages(Namespaces(), 1 << 20, 1 << 20)
 
     def run(self, *messages: Deliver, now_ms: int = 0) -> Delivered:
         result = Delivered([0] * len(messages))
-        Fanout(now_ms, result).run(self.room, messages, 0, len(messages))
+        Fanout(now_ms, result, self.recent).run(self.room, messages, 0, len(messages))
         return result
 
     def give(self, conns: str, *messages: Deliver, own_upto: int = 0, now_ms: int = 0) -> Delivered:
         result = Delivered([0] * len(messages))
-        Fanout(now_ms, result).give(self.room, conns, messages, own_upto)
+        Fanout(now_ms, result, self.recent).give(self.room, conns, messages, own_upto)
         return result
+
+    def counted(self, *seqs: int) -> list[tuple[int, int, int]]:
+        found = [self.recent.counts("r", "e", seq) for seq in seqs]
+        return [(one.written, one.withheld, one.expired) for one in found if one is not None]
 
     def got(self, conn: str) -> list[bytes]:
         return self.room.members[conn].outbox.take(10**6)
@@ -118,3 +125,34 @@ def test_what_has_expired_counts_for_the_place_and_reaches_nobody():
     rig.room.stand("a", Position("e", 11))
     assert rig.give("a", message(12, expires_ms=9), now_ms=10).expired == 1
     assert (rig.room.apart, rig.got("a")) == ({}, [spelled(message(12))])
+
+
+def test_of_each_message_it_is_counted_for_how_many_it_was_what():
+    """A sender that gets no copy is none of them; who is apart is counted when it is given the message."""
+    rig = Rig()
+    rig.room.stand("b", Position("e", 9))
+    typing, own, late = message(0), message(11, conn="c"), message(12, conn="c", expires_ms=9)
+    rig.run(own, typing, late, message(13), now_ms=10)
+    assert rig.counted(11, 12, 13) == [(1, 0, 0), (0, 0, 1), (2, 0, 0)]
+    rig.recent.extend(Position("e", 13), [message(10)])
+    rig.give("b", message(10), own, late, message(13), now_ms=10)
+    assert rig.counted(10, 11, 12, 13) == [(1, 0, 0), (2, 0, 0), (0, 0, 2), (3, 0, 0)]
+    rig.room.go_on(Position("e", 13))
+    rig.give("cb", message(13))
+    assert rig.counted(13) == [(3, 0, 0)]
+
+
+def test_what_has_expired_is_counted_for_those_who_would_have_been_given_it():
+    """Without its sender, unless that is to have it."""
+    rig = Rig()
+    rig.run(
+        message(11, conn="a", expires_ms=9),
+        message(12, conn="a", expires_ms=9, include_sender=True),
+        now_ms=10,
+    )
+    assert rig.counted(11, 12) == [(0, 0, 2), (0, 0, 3)]
+    for conn in "ab":
+        rig.room.stand(conn, Position("e", 10))
+    run = [message(11, conn="a", expires_ms=9), message(12, conn="a", expires_ms=9)]
+    rig.give("ab", *run, own_upto=11, now_ms=10)
+    assert rig.counted(11, 12) == [(0, 0, 4), (0, 0, 4)]

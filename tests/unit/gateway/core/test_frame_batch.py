@@ -4,6 +4,7 @@ from gateway.core.client_limits import OutboxLimits
 from gateway.core.frame_batch import Delivered, FrameBatch, Member
 from gateway.core.outbox import Outbox
 from gateway.core.websocket.frames import JSON, MSGPACK, FrameSet, join
+from warren.delivery_counts import DeliveryCounts
 from warren.envelope import Deliver
 
 LIMITS = OutboxLimits(count=100, bytes=2_000, soft_bytes=300)
@@ -129,3 +130,63 @@ def test_ephemeral_messages_of_a_lossy_room_are_dropped_first():
     behind.outbox.put(b"x" * 400)
     FrameBatch([FrameSet(message(0, "TYPING"))], "drop_oldest").put([behind], result)
     assert (result.dropped, behind.outbox.shed, behind.outbox.count) == (1, 0, 1)
+
+
+def counted(*framesets: FrameSet) -> list[DeliveryCounts]:
+    """Have these messages counted; return their counts."""
+    counts = []
+    for frameset in framesets:
+        frameset.counts = DeliveryCounts(0)
+        counts.append(frameset.counts)
+    return counts
+
+
+def told(counts: list[DeliveryCounts]) -> list[tuple[int, int]]:
+    return [(one.written, one.withheld) for one in counts]
+
+
+def test_of_each_message_it_is_counted_who_was_given_it_and_who_was_too_slow():
+    """What had waited for a connection that is too slow was not written either."""
+    slow, lost, fast, result = member(1), member(2), member(3), Delivered([])
+    slow.outbox.put(b"x" * 1_800)
+    lost.outbox.discard()
+    first, second = FrameSet(message(1)), FrameSet(message(2))
+    counts = counted(first, second)
+    FrameBatch([first], counts=counts[:1]).put([slow, lost, fast], result)
+    assert told(counts) == [(2, 1), (0, 0)]
+    slow.outbox.put(b"x" * (1_999 - slow.outbox.bytes))
+    FrameBatch([second], counts=counts[1:]).put([slow, lost, fast], result)
+    assert (told(counts), result.too_slow) == ([(1, 2), (1, 2)], [slow])
+
+
+def test_of_a_mixed_run_the_numbered_messages_are_counted():
+    """Once for who gets only those, too."""
+    framesets = [FrameSet(message(1)), FrameSet(message(0, "TYPING")), FrameSet(message(2))]
+    counts = counted(framesets[0], framesets[2])
+    behind, ahead = member(1), member(2)
+    behind.outbox.put(b"x" * 400)
+    FrameBatch(framesets, counts=counts).put([behind, ahead], Delivered([]))
+    assert told(counts) == [(2, 0), (2, 0)]
+
+
+def test_in_a_lossy_room_each_message_is_counted_by_itself_where_some_wait():
+    """What a later one of its key replaces was withheld; what is not numbered is not counted."""
+    behind, idle, lost = member(1), member(2), member(3)
+    behind.outbox.put(b"x")
+    lost.outbox.discard()
+    first, second, third, typing = ticker(1, "a"), ticker(2, "b"), ticker(3, "a"), ticker(0)
+    counts = counted(first, second, third)
+    FrameBatch([first, second], "latest_only", counts[:2]).put([behind, idle, lost], Delivered([]))
+    idle.outbox.take(10_000)
+    FrameBatch([third, typing], "latest_only", counts[2:]).put([behind, idle, lost], Delivered([]))
+    assert told(counts) == [(1, 2), (2, 1), (2, 1)]
+
+
+def test_in_a_lossy_room_who_has_no_place_for_a_message_misses_it():
+    """Where what waits can't be withheld."""
+    behind = member(1)
+    behind.outbox.put(b"x" * 1_990)
+    one = ticker(1)
+    counts = counted(one)
+    FrameBatch([one], "drop_oldest", counts).put([behind], Delivered([]))
+    assert told(counts) == [(0, 1)]

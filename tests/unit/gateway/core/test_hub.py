@@ -9,7 +9,7 @@ from gateway.core.hub import Gap, Hub, Member
 from gateway.core.outbox import Outbox
 from gateway.core.recent_messages import RecentMessages
 from gateway.core.websocket.frames import JSON, MSGPACK, FrameSet
-from warren.envelope import Deliver
+from warren.envelope import Counts, CountsQuery, Deliver
 from warren.namespaces import Namespaces
 from warren.position import Position
 
@@ -287,6 +287,27 @@ def test_what_is_made_for_a_room_is_counted_once():
     hub.deliver([message(11)], 0)
     (first,) = hub.find("g~1").outbox.take(10_000)
     assert hub.spelled == len(first)
+
+
+def test_a_router_is_told_for_how_many_a_message_was_what():
+    """And up to where the room has come; what is not kept is not known."""
+    namespaces = Namespaces()
+    hub = Hub(namespaces, RecentMessages(namespaces, 1 << 20, 1 << 20))
+    for conn in ("g~1", "g~2"):
+        hub.add(Member(conn, "u", JSON, Outbox()))
+        hub.join("r", conn, START)
+
+    def told(seq: int, room: str = "r", epoch: str = "e") -> Counts:
+        return hub.counts(CountsQuery("R", 3, room, epoch, seq), "g")
+
+    seq = START.seq + 1
+    hub.deliver([message(seq, expires_ms=5), message(seq + 1, conn="g~1")], 10)
+    assert told(seq) == Counts("g", 3, "r", "e", seq, seq + 1, True, 0, 0, 2)
+    assert told(seq + 1) == Counts("g", 3, "r", "e", seq + 1, seq + 1, True, 1, 0, 0)
+    assert told(seq + 2) == Counts("g", 3, "r", "e", seq + 2, seq + 1)
+    assert told(seq, epoch="f") == Counts("g", 3, "r", "f", seq, -1)
+    assert told(seq, room="s") == Counts("g", 3, "s", "e", seq, -1)
+    assert Hub().counts(CountsQuery("R", 3, "r", "e", 1), "g") == Counts("g", 3, "r", "e", 1, -1)
 
 
 def test_an_empty_room_is_forgotten():

@@ -6,6 +6,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from gateway.core.client_limits import OutboxLimits
 from gateway.core.outbox import DROPPED, KEPT, LOOSE_BYTES, SLOT_BYTES, TOO_SLOW, Outbox
+from warren.delivery_counts import DeliveryCounts
 
 LIMITS = OutboxLimits(count=8, bytes=100, soft_bytes=40)
 
@@ -129,6 +130,44 @@ def test_what_the_queue_itself_takes_is_counted_for_each_chunk():
     assert list(outbox.chunks()) == [b"one", b"two", b"three"]
     outbox.take(1_000)
     assert (outbox.overhead, list(outbox.chunks())) == (0, [])
+
+
+def counts_of(*written: int) -> list[DeliveryCounts]:
+    return [DeliveryCounts(0, written=one) for one in written]
+
+
+def told(counts: list[DeliveryCounts]) -> list[tuple[int, int]]:
+    return [(one.written, one.withheld) for one in counts]
+
+
+def test_what_is_withheld_later_was_not_written():
+    """For want of place, or by a later one of its key; what was taken stays written."""
+    outbox = Outbox(LIMITS)
+    first, second, third, fourth = counts = counts_of(1, 1, 1, 1)
+    outbox.put_lossy(b"1" * 20, 1, "r", 1, None, False, [first])
+    outbox.put_lossy(b"2" * 40, 1, "r", 2, "k", False, [second])
+    assert outbox.take(1) == [b"1" * 20]
+    outbox.put_lossy(b"3" * 50, 1, "r", 3, None, False, [third])
+    outbox.put_lossy(b"4" * 10, 1, "r", 4, "k", False, [fourth])
+    assert told(counts) == [(1, 0), (0, 1), (1, 0), (1, 0)]
+    assert outbox.put(b"5" * 60) is KEPT
+    assert told(counts) == [(1, 0), (0, 1), (0, 1), (1, 0)]
+    assert outbox.take(1_000) == [b"4" * 10, b"5" * 60]
+    outbox.discard()
+    assert told(counts) == [(1, 0), (0, 1), (0, 1), (1, 0)]
+
+
+def test_what_waits_for_a_connection_that_goes_was_not_written():
+    """Whether it was too slow or has gone: each message of each chunk, once."""
+    outbox = Outbox(LIMITS)
+    (first, *burst), (loose,) = (counts := counts_of(5, 5, 5)), (lossy := counts_of(5))
+    outbox.put(b"x" * 60, 1, False, [first])
+    outbox.put(b"y" * 10, 2, False, burst)
+    outbox.put_lossy(b"z" * 10, 1, "r", 9, None, False, [loose])
+    outbox.take(1)
+    assert outbox.put(b"w" * 95) is TOO_SLOW
+    outbox.discard()
+    assert (told(counts), told(lossy)) == ([(5, 0), (4, 1), (4, 1)], [(4, 1)])
 
 
 class AgainstAList(RuleBasedStateMachine):

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from gateway.core.recent_messages import LEAST_COUNT, PAGE_BYTES, RecentMessages
+from warren.delivery_counts import COUNTS_BYTES
 from warren.envelope import OVERHEAD_BYTES, Deliver, decode, encode
 from warren.largest_first import kept_bytes
-from warren.message_windows import FEW, WINDOW_BYTES
+from warren.message_windows import COUNTED_WINDOW_BYTES, FEW, WINDOW_BYTES
 from warren.namespaces import HistoryPolicy, Namespaces, RoomPolicy
 from warren.position import Position
 
@@ -24,7 +25,8 @@ def message(seq, room="a", epoch="e", at_us=0, size=1, expires_ms=0):
     return Deliver(room, epoch, seq, "CHAT", b"x" * size, at_us, expires_ms=expires_ms)
 
 
-UNIT = kept_bytes(message(1))
+UNIT = kept_bytes(message(1)) + COUNTS_BYTES
+ROOM = WINDOW_BYTES + COUNTED_WINDOW_BYTES
 
 
 def make(count=5, age_s=10, room_bytes=MB, all_bytes=MB):
@@ -108,7 +110,7 @@ def test_a_message_that_does_not_follow_begins_the_memory_anew():
     assert recent.between("a", Position("e", 2), 5) is None
     recent.put(message(6, epoch="f"))
     assert seqs(recent.between("a", Position("f", 5), 6)) == [6]
-    assert recent.bytes == WINDOW_BYTES + UNIT
+    assert recent.bytes == ROOM + UNIT
 
 
 def test_a_room_that_begins_elsewhere_has_no_memory_of_before():
@@ -198,7 +200,7 @@ def test_what_was_read_goes_before_what_is_kept():
     recent = filled(8, 9)
     recent.extend(Position("e", 9), [message(seq) for seq in (5, 6, 7, 8)])
     assert seqs(recent.between("a", Position("e", 4), 9)) == [5, 6, 7, 8, 9]
-    assert recent.bytes == WINDOW_BYTES + 5 * UNIT
+    assert recent.bytes == ROOM + 5 * UNIT
 
 
 @pytest.mark.parametrize(
@@ -210,7 +212,7 @@ def test_what_does_not_reach_up_to_what_is_kept_is_passed_over(read, epoch):
     """A memory has no hole."""
     recent = filled(8, 9)
     recent.extend(Position(epoch, 9), [message(seq, epoch=epoch) for seq in read])
-    assert recent.bytes == WINDOW_BYTES + 2 * UNIT
+    assert recent.bytes == ROOM + 2 * UNIT
 
 
 def test_what_was_read_is_kept_alone_where_it_reaches_the_room():
@@ -254,11 +256,26 @@ def test_silent_rooms_are_looked_at_in_turn_for_what_has_aged():
         recent.put(message(1, room=room))
         recent.put(message(2, room=room, at_us=S))
     recent.tidy(60 * S, 9)
-    assert recent.bytes == 3 * (WINDOW_BYTES + 2 * UNIT)
+    assert recent.bytes == 3 * (ROOM + 2 * UNIT)
     recent.tidy(60 * S + 1, 2)
-    assert recent.bytes == 3 * WINDOW_BYTES + 4 * UNIT
+    assert recent.bytes == 3 * ROOM + 4 * UNIT
     recent.tidy(61 * S + 1, 3)
     assert (len(recent), recent.bytes) == (0, 0)
+
+
+def test_a_message_is_counted_for_as_long_as_it_is_kept():
+    """In its own room and epoch; one that was read from the router begins anew, and says so."""
+    recent = make()
+    for seq in (3, 4):
+        recent.put(message(seq)).written = seq
+    assert recent.put(message(1, room="off")) is None
+    recent.extend(Position("e", 4), [message(1), message(2)])
+    found = [recent.counts("a", "e", seq) for seq in (2, 3, 4)]
+    assert [(one.written, one.whole) for one in found] == [(0, False), (3, True), (4, True)]
+    for room, epoch, seq in (("a", "f", 3), ("a", "e", 5), ("b", "e", 3), ("off", "e", 1)):
+        assert recent.counts(room, epoch, seq) is None
+    recent.forget("a")
+    assert recent.counts("a", "e", 3) is None
 
 
 class AgainstList(RuleBasedStateMachine):
@@ -269,7 +286,7 @@ class AgainstList(RuleBasedStateMachine):
     @initialize(count=st.integers(1, 6), room_units=st.integers(1, 9), all_units=st.integers(4, 30))
     def begin(self, count, room_units, all_units):
         self.count = count
-        self.room_bytes, self.all_bytes = WINDOW_BYTES + room_units * UNIT, all_units * UNIT
+        self.room_bytes, self.all_bytes = ROOM + room_units * UNIT, all_units * UNIT
         self.recent = make(count, 10, room_units * UNIT, self.all_bytes)
         self.said = {"a": [], "b": [], "c": []}
         self.now = 100 * S
@@ -347,7 +364,9 @@ class AgainstList(RuleBasedStateMachine):
                 room, Position(said[-1].epoch, len(said) - count - 1), len(said)
             ):
                 count += 1
-            size = sum(map(kept_bytes, said[len(said) - count :])) + WINDOW_BYTES * bool(count)
+            size = sum(kept_bytes(one) + COUNTS_BYTES for one in said[len(said) - count :]) + ROOM * bool(
+                count
+            )
             assert size <= self.room_bytes
             total += size
         assert self.recent.bytes == total

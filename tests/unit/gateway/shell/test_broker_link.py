@@ -8,6 +8,7 @@ from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 from tests.support.eventually import eventually
 from tests.support.scripted_bus import ManualClock
@@ -372,6 +373,14 @@ async def test_a_router_that_asks_hears_how_far_we_have_been_told(rig: Rig):
     assert rig.answers == [("r9", envelope.Progress("g", SHARD, 1, feed.upto))]
     assert rig.told() == [("CHAT", 1)]
     assert rig.asked == []
+
+
+async def test_a_router_that_asks_hears_for_how_many_a_message_was_what(rig: Rig):
+    """What came before the question has been given out; of a shard that there is not, nothing is said."""
+    query = envelope.CountsQuery("r9", SHARD, "x", "e", 1)
+    await rig.send(rig.feed(rig.deliver(1)), query, msgspec.structs.replace(query, shard=99))
+    await eventually(lambda: rig.answers)
+    assert rig.answers == [("r9", envelope.Counts("g", SHARD, "x", "e", 1, 1))]
 
 
 async def test_what_routers_say_of_presence_is_passed_on(rig: Rig):

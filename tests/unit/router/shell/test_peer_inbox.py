@@ -17,6 +17,7 @@ from router.shell.stale_queues import StaleQueues
 from warren.address import shard_of
 from warren.envelope import (
     Ack,
+    Counts,
     Heartbeat,
     HistoryQuery,
     Leaving,
@@ -88,18 +89,21 @@ async def test_whenever_it_listens_anew_the_gateways_are_asked():
 
 
 async def test_a_question_goes_to_the_shard_that_it_is_about():
-    """A number and a read name it; a query is about a room. One that does not exist is nobody's."""
+    """A number, a read and counts name it; a query is about a room. One that does not exist is nobody's."""
     harness = await Harness().start()
     number, read = Number("g1", 1, 3, None), Read("g1", 0, "a", "e", 1, 2, 5)
+    counts = Counts("g1", 1, "a", "e", 1, 2)
     query, presence = HistoryQuery("a", "g1~1", "ref"), PresenceQuery("a", "g1~1", "ref")
-    harness.hear(number, read, query, presence, Number("g1", 2, 3, None), Read("g1", -1, "a", "e", 1, 2, 5))
+    harness.hear(
+        counts, number, read, query, presence, Number("g1", 2, 3, None), Read("g1", -1, "a", "e", 1, 2, 5)
+    )
     others = 1 - shard_of("a", 2)
     assert [asked for shard in harness.shards for asked in shard.heard if asked == query] == [query]
     assert harness.shards[1 - others].heard[-2:] == [query, presence]
     assert query not in harness.shards[others].heard
-    assert number in harness.shards[1].heard
+    assert [each for each in harness.shards[1].heard if each in (counts, number)] == [counts, number]
     assert read in harness.shards[0].heard
-    assert sum(len(shard.heard) for shard in harness.shards) == 4
+    assert sum(len(shard.heard) for shard in harness.shards) == 5
 
 
 async def test_a_lease_ends_only_for_who_could_be_heard():

@@ -9,18 +9,23 @@ from tests.support.eventually import eventually
 from tests.support.log_stream import RULES
 from tests.support.shard_harness import ShardHarness
 
+from router.core import control_reads as reads
+from router.core.explanations import PATIENCE_S
 from router.core.fold import FOLD_VERSION
 from router.core.log_maintenance import LATE_US
 from router.core.presence_diffs import BEAT_S
 from router.core.shard_role import State, Step
 from router.shell import egress, events, log_reader, retrying_publisher, shard_log, truncation_detector
 from router.shell.shard import Shard
+from warren.contract.queries import Explained
 from warren.envelope import (
     Batch,
     Checkpoint,
     Command,
     Commanded,
     CommandResult,
+    Counts,
+    CountsQuery,
     Gone,
     Heartbeat,
     Hello,
@@ -549,6 +554,25 @@ async def test_who_speaks_no_more_has_no_receipts(harness):
     for gateway in ("g1", "g2"):
         harness.shard.progress_said(Progress(gateway, 0, 1, LogPosition(life, offset, 9)))
     assert receipts(harness) == []
+
+
+async def test_a_backend_is_told_for_how_many_a_message_was_what(harness):
+    """As the gateways say who were fed: they are asked by the speaker alone."""
+    await newer(harness)
+    read = reads.encoded(reads.ExplainRead("a", "", "m"))
+    assert (harness.shard.answer(read), harness.shard.asking) == (None, 1)
+    place = (0, "a", f"{harness.shard.fold.life}-1", 1)
+    for gateway in ("g1", "g2"):
+        await eventually(lambda gateway=gateway: CountsQuery("r1", *place) in harness.told(gateway))
+    harness.shard.counted(Counts("g1", *place, 1, True, 3, 1))
+    harness.shard.role.state = State.FOLLOWING
+    harness.shard.counted(Counts("g2", *place, 1, True, 9))
+    assert harness.shard.answer(read) is None
+    harness.shard.role.state = State.SPEAKING
+    harness.clock.advance(PATIENCE_S)
+    told = msgspec.json.decode(harness.shard.answer(read), type=Explained)
+    assert [(each.gateway, each.state) for each in told.gateways] == [("g1", "counted"), ("g2", "silent")]
+    assert (told.written, told.withheld) == (3, 1)
 
 
 async def test_who_watches_a_room_is_told_by_the_speaker_alone(harness):

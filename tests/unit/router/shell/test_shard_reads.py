@@ -10,11 +10,13 @@ from tests.support.scripted_bus import ManualClock, ScriptedBus
 
 from router.core import control_reads as reads
 from router.core import room_index
+from router.core.explanations import trace
 from router.core.feeds import Feeds
 from router.core.fold import Fold
+from router.core.history import History
 from router.shell.shard_reads import KEPT_S, ShardReads
-from warren.contract.queries import PresencePage, RoomsPage, Statuses
-from warren.envelope import Batch, Hello, Join, Rules, encode
+from warren.contract.queries import Explained, PresencePage, RoomsPage, Statuses
+from warren.envelope import Batch, Counts, CountsQuery, Hello, Join, Notified, Publish, Rules, encode
 
 NOW_US = 1_764_000_000_000_000
 
@@ -27,14 +29,19 @@ class Filling:
     def asked(self, read, fold):
         return None
 
-    def explained(self, read, fold, feeds):
-        return None if self.filling else reads.NOTHING
+    def trace(self, read, fold, feeds):
+        return (
+            None if self.filling else trace(read, fold, History(1 << 20, 1 << 20, 0), feeds) or reads.NOTHING
+        )
 
 
 class Harness:
     def __init__(self):
         self.clock, self.history = ManualClock(), Filling()
-        self.reads = ShardReads(router_context(ScriptedBus(), clock=self.clock), self.history)
+        self.asked = []
+        context = router_context(ScriptedBus(), clock=self.clock)
+        self.router = context.id
+        self.reads = ShardReads(0, context, self.history, lambda *asked: self.asked.append(asked))
         self.fold, self.offset, self.number = Fold(0, 1), 0, 0
         self.write(Rules("k3f9", 2, 100, 100, 10, NOW_US))
         self.batch(Hello())
@@ -80,6 +87,21 @@ def test_what_can_not_be_told_yet_is_asked_again(harness):
     harness.history.filling = True
     assert harness.ask(reads.ExplainRead("a", "", "m")) is None
     assert harness.reads.answer(b"\xc1", harness.fold, Feeds("r1", 0, 1)) is None
+
+
+def test_of_a_message_gateways_are_asked_too(harness):
+    """Each once; it is answered when all have answered, and counts as waiting until then."""
+    harness.join("a")
+    harness.write(Notified("r1", NOW_US), Publish("a", "X", b"1", NOW_US, id="m"))
+    read = reads.ExplainRead("a", "", "m")
+    assert (harness.ask(read), harness.ask(read), harness.reads.waiting) == (None, None, 1)
+    assert harness.asked == [("g1", CountsQuery(harness.router, 0, "a", "k3f9-1", 1))]
+    harness.reads.counted(Counts("g1", 0, "a", "k3f9-1", 1, 1, True, 7))
+    assert (harness.ask(read, Explained).written, harness.reads.waiting) == (7, 0)
+    assert harness.ask(read) is None
+    assert len(harness.asked) == 2
+    harness.reads.begin()
+    assert harness.reads.waiting == 0
 
 
 async def test_many_rooms_are_put_in_order_while_others_have_their_turns(harness, monkeypatch):

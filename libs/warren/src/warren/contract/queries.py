@@ -4,7 +4,7 @@ their fields as a query. Nothing here decides.
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta, Raw
@@ -151,11 +151,41 @@ class Explain(Body, frozen=True, kw_only=True):
     user: Annotated[UserName | None, says("Its sender; missing: a backend.")] = None
 
 
+GatewayState = Literal["counted", "partly", "behind", "forgotten", "gone", "silent"]
+
+Written = Annotated[
+    int | None, says("To how many connections it was written, or waits in the gateway to be written.")
+]
+Withheld = Annotated[
+    int | None,
+    says("From how many it was withheld: they read too slowly, or had gone before it was written."),
+]
+Expired = Annotated[int | None, says("To how many it was not written, as it had expired.")]
+
+
 class GatewayReached(Result, frozen=True, kw_only=True):
-    """How far one gateway was told."""
+    """What became of it on one gateway."""
 
     gateway: Annotated[str, says("The gateway.")]
-    fed: Annotated[bool, says("It was sent, in its place. False: it waits for the gateway.")]
+    fed: Annotated[
+        bool | None,
+        says(
+            "It was sent, in its place. False: it waits for the gateway. Missing: the gateway had no members"
+            " then, or that is not known any more."
+        ),
+    ] = None
+    state: Annotated[
+        GatewayState,
+        says(
+            "`counted`: the numbers are all; `partly`: there may be more, as the gateway had forgotten the"
+            " message and has read it again; `behind`: it has not come there yet; `forgotten`: the gateway"
+            " does not keep it (any more); `gone`: the gateway has ended; `silent`: it has not answered."
+        ),
+    ]
+    seq: Annotated[int | None, says("The room's last message that has come there.")] = None
+    written: Written = None
+    withheld: Withheld = None
+    expired: Expired = None
 
 
 class Explained(Result, frozen=True, kw_only=True):
@@ -169,12 +199,17 @@ class Explained(Result, frozen=True, kw_only=True):
     type: Annotated[str | None, says("Its type.")] = None
     bytes: Annotated[int | None, says("How many bytes its payload has.")] = None
     expires_at: Annotated[int | None, says("When it expires, ms since the Unix epoch.")] = None
-    gateways: Annotated[list[GatewayReached] | None, says("Those that had members when it was accepted.")] = (
-        None
-    )
-    unknown: Annotated[list[str], says("The fields that are not known (any more).")] = msgspec.field(
-        default_factory=list
-    )
+    gateways: Annotated[
+        list[GatewayReached] | None,
+        says("Those that had members when it was accepted, or have given it to others since."),
+    ] = None
+    written: Written = None
+    withheld: Withheld = None
+    expired: Expired = None
+    unknown: Annotated[
+        list[str],
+        says("The fields that are not known (any more); a number that is there may be higher."),
+    ] = msgspec.field(default_factory=list)
 
 
 VERBS: Final = (

@@ -3,7 +3,8 @@ over members in ``frame_batch.py``.
 
 Each member is given message N where it stands at N-1. Nearly all stand where their room stands and share one
 run of bytes; a sender gets no copy of its own message unless that says so, and who is apart gets only what is
-not numbered. What is seen or expired is counted. It finds no room and keeps nothing beyond one delivery.
+not numbered. What is seen or expired is counted, and of each message for how many it was what. It finds no
+room and keeps nothing beyond one delivery.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from gateway.core.recent_messages import RecentMessages
 from gateway.core.room import Room
 from gateway.core.websocket.frames import FrameSet
 from warren.address import EVERYONE
+from warren.delivery_counts import DeliveryCounts
 from warren.envelope import Deliver
 from warren.position import Position
 
@@ -22,15 +24,18 @@ from warren.position import Position
 class _Share:
     """What some members get of a run."""
 
-    __slots__ = ("framesets", "places")
+    __slots__ = ("counts", "framesets", "places")
 
     def __init__(self) -> None:
         self.framesets: list[FrameSet] = []
         self.places: list[int] = []
+        self.counts: list[DeliveryCounts] = []  # of those that are counted
 
     def add(self, frameset: FrameSet, place: int) -> None:
         self.framesets.append(frameset)
         self.places.append(place)
+        if frameset.counts is not None:
+            self.counts.append(frameset.counts)
 
 
 class Fanout:
@@ -39,7 +44,9 @@ class Fanout:
     __slots__ = ("_now_ms", "_recent", "_result")
 
     def __init__(self, now_ms: int, result: Delivered, recent: RecentMessages | None = None) -> None:
-        """``result`` is written to; numbered messages that the chain brings are kept in ``recent``."""
+        """``result`` is written to; numbered messages that the chain brings are kept in ``recent``, and
+        those that are there are counted.
+        """
         self._now_ms = now_ms
         self._result = result
         self._recent = recent
@@ -52,7 +59,7 @@ class Fanout:
         run, passing = _Share(), _Share()
         senders: set[str] = set()  # who don't get just that
         for index in range(begin, end):
-            message = envelopes[index]
+            message, counts = envelopes[index], None
             seq = message.seq
             if seq:
                 if message.epoch != room.epoch or seq != room.seq + 1:
@@ -66,14 +73,17 @@ class Fanout:
                     self._go_on(room, Position(message.epoch, seq))
                 room.seq = seq
                 if recent is not None:
-                    recent.put(message)
+                    counts = recent.put(message)
+            sender = message.conn
+            own = sender in members and not message.include_sender
             if message.expires_ms and message.expires_ms < now_ms:
                 result.expired += 1
+                if counts is not None:
+                    counts.expired += len(members) - len(apart) - (own and sender not in apart)
                 continue
-            frameset = FrameSet(message)
+            frameset = FrameSet(message, counts)
             run.add(frameset, index)
-            sender = message.conn
-            if sender and sender in members and not message.include_sender:
+            if own:
                 senders.add(sender)
             if apart and not seq:
                 passing.add(frameset, index)
@@ -82,32 +92,41 @@ class Fanout:
 
     def give(self, room: Room, conns: Iterable[str], messages: Sequence[Deliver], own_upto: int) -> None:
         """Deliver consecutive messages to some members alone, each of whom stands just before them."""
-        result, now_ms = self._result, self._now_ms
+        result, now_ms, recent = self._result, self._now_ms, self._recent
         before, last = (
             Position(messages[0].epoch, messages[0].seq - 1),
             Position(messages[0].epoch, messages[-1].seq),
         )
         share = _Share()
         senders: set[str] = set()
+        expired: list[tuple[Deliver, DeliveryCounts]] = []
         for index, message in enumerate(messages):
+            counts = recent.counts(room.name, message.epoch, message.seq) if recent is not None else None
             if message.expires_ms and message.expires_ms < now_ms:
                 result.expired += 1
+                if counts is not None:
+                    expired.append((message, counts))
                 continue
-            share.add(FrameSet(message), index)
+            share.add(FrameSet(message, counts), index)
             if message.conn and not message.include_sender and message.seq > own_upto:
                 senders.add(message.conn)
         takers: list[Member] = []
+        given: list[str] = []
         for conn in conns:
             member = room.members.get(conn)
             if member is None or room.standing(conn) != before:
                 result.repeats += len(messages)
                 continue
             room.stand(conn, last)
+            given.append(conn)
             if conn in senders:
                 self._put_own(room, conn, share, own_upto)
             else:
                 takers.append(member)
         self._put_shared(room, share, takers)
+        for message, counts in expired:
+            own = not message.include_sender and message.seq > own_upto
+            counts.expired += len(given) - (own and message.conn in given)
 
     def _go_on(self, room: Room, got: Position) -> None:
         """Go on from a message that is not the next one. Everyone's room takes its first position, and any
@@ -146,7 +165,7 @@ class Fanout:
         """Put a share on the outboxes of members who get all of it."""
         if not share.framesets or not members:
             return
-        FrameBatch(share.framesets, room.slow).put(members, self._result)
+        FrameBatch(share.framesets, room.slow, share.counts).put(members, self._result)
         recipients, count = self._result.recipients, len(members)
         for index in share.places:
             recipients[index] += count
@@ -161,6 +180,8 @@ class Fanout:
             or 0 < frameset.deliver.seq <= own_upto
         ]
         if kept:
-            FrameBatch([frameset for frameset, _ in kept], room.slow).put((room.members[conn],), self._result)
+            counts = [frameset.counts for frameset, _ in kept if frameset.counts is not None]
+            batch = FrameBatch([frameset for frameset, _ in kept], room.slow, counts)
+            batch.put((room.members[conn],), self._result)
             for _, index in kept:
                 self._result.recipients[index] += 1

@@ -16,7 +16,7 @@ from gateway.core.recent_messages import RecentMessages
 from gateway.core.room import Room
 from gateway.core.websocket.frames import FrameSet
 from warren.address import EVERYONE
-from warren.envelope import Deliver
+from warren.envelope import Counts, CountsQuery, Deliver
 from warren.namespaces import Namespaces, Slow
 from warren.position import Position
 
@@ -207,7 +207,7 @@ class Hub:
         result = Delivered([0] * len(messages))
         entry = self._room(room)
         if entry is not None and messages:
-            Fanout(now_ms, result).give(entry, conns, messages, own_upto)
+            Fanout(now_ms, result, self._recent).give(entry, conns, messages, own_upto)
         return self._done(result)
 
     def tell(self, conns: Iterable[str], message: Deliver) -> Delivered:
@@ -220,6 +220,17 @@ class Hub:
         FrameBatch([FrameSet(message)]).put(members, result)
         result.recipients[0] = len(members) - len(result.missed)
         return self._done(result)
+
+    def counts(self, asked: CountsQuery, gateway: str) -> Counts:
+        """Answer a router for how many connections of this ``gateway`` a message was what."""
+        place = (gateway, asked.shard, asked.room, asked.epoch, asked.seq)
+        stands = self.position(asked.room)
+        upto = stands.seq if stands is not None and stands.epoch == asked.epoch else -1
+        recent = self._recent
+        known = None if recent is None else recent.counts(asked.room, asked.epoch, asked.seq)
+        if known is None:
+            return Counts(*place, upto)
+        return Counts(*place, upto, True, known.written, known.withheld, known.expired, known.whole)
 
     def tidy(self, now_us: int, rooms: int) -> None:
         """Let go of messages that are too old, in the next so many rooms."""

@@ -3,8 +3,8 @@
 Policy when full, in this order: above the soft limit ephemeral messages are dropped; beyond the hard limit
 the oldest messages of rooms that may lose some (``put_lossy``) make place, which the client is told; where
 that does not suffice the connection is too slow and what waits is thrown away with it (the shell closes it
-with 4005), for a numbered message is never dropped in silence. It never looks into a chunk, which is one or
-several whole WebSocket frames.
+with 4005), for a numbered message is never dropped in silence. Of each message that is counted, that it was
+withheld or thrown away is. It never looks into a chunk, which is one or several whole WebSocket frames.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
 from gateway.core.client_limits import OutboxLimits
+from warren.delivery_counts import DeliveryCounts, withhold
 
 
 class Put(enum.Enum):
@@ -26,11 +27,16 @@ class Put(enum.Enum):
 
 # What a chunk takes besides its bytes: its slot in the queue and what Python puts in front of its bytes; and
 # what it takes more where it may be dropped. Measured with CPython 3.11.
-SLOT_BYTES = 96
+SLOT_BYTES = 104
 LOOSE_BYTES = 224
 
 KEPT, DROPPED, TOO_SLOW = Put.KEPT, Put.DROPPED, Put.TOO_SLOW
 _DEFAULT_LIMITS = OutboxLimits()
+
+ChunkCounts = Sequence[DeliveryCounts]
+# chunk, count, counts: a list where it is loose
+Slot = tuple[bytes, int, ChunkCounts] | list[bytes | int | ChunkCounts]
+_NO_COUNTS: ChunkCounts = ()
 
 # A notice for the client: (room, how many messages were withheld, the highest seq among them) ▶ whole frames.
 Notice = Callable[[str, int, int], bytes]
@@ -43,7 +49,7 @@ class _Loose:
 
     __slots__ = ("room", "seq", "slot")
 
-    def __init__(self, slot: list[bytes | int], room: str, seq: int) -> None:
+    def __init__(self, slot: list[bytes | int | ChunkCounts], room: str, seq: int) -> None:
         self.slot = slot
         self.room = room
         self.seq = seq
@@ -75,7 +81,7 @@ class Outbox:
     def __init__(self, limits: OutboxLimits = _DEFAULT_LIMITS) -> None:
         """Begin empty. ``limits`` may be shared by all connections."""
         self._limits = limits
-        self._chunks: list[Sequence[bytes | int]] = []  # (chunk, count); of a loose chunk [chunk, count]
+        self._chunks: list[Slot] = []
         self._loose: OrderedDict[tuple[str, str] | int, _Loose] | None = None  # the oldest first
         # room ▶ how many, and the highest seq; to be told
         self._withheld: dict[str, tuple[int, int]] | None = None
@@ -99,15 +105,18 @@ class Outbox:
 
     def chunks(self) -> list[bytes]:
         """Return what waits, the oldest first."""
-        return [chunk for chunk, _ in self._chunks]  # type: ignore[misc]
+        return [chunk for chunk, _, _ in self._chunks]  # type: ignore[misc]
 
     @property
     def pressed(self) -> bool:
         """Whether ephemeral messages are dropped now."""
         return self.bytes > self._limits.soft_bytes
 
-    def put(self, chunk: bytes, count: int = 1, ephemeral: bool = False) -> Put:
+    def put(
+        self, chunk: bytes, count: int = 1, ephemeral: bool = False, counts: ChunkCounts = _NO_COUNTS
+    ) -> Put:
         """Let ``chunk``, which holds ``count`` messages, wait. ``ephemeral``: all of them may be dropped.
+        ``counts`` are those of its messages, as far as they are counted.
 
         A chunk of any size fits an empty outbox. TOO_SLOW comes once; after it everything is DROPPED.
         """
@@ -125,13 +134,20 @@ class Outbox:
                 size = self.bytes + len(chunk)
         elif self.lost:
             return DROPPED
-        self._chunks.append((chunk, count))
+        self._chunks.append((chunk, count, counts))
         self.bytes = size
         self.count += count
         return KEPT
 
     def put_lossy(
-        self, chunk: bytes, count: int, room: str, seq: int, key: str | None = None, ephemeral: bool = False
+        self,
+        chunk: bytes,
+        count: int,
+        room: str,
+        seq: int,
+        key: str | None = None,
+        ephemeral: bool = False,
+        counts: ChunkCounts = _NO_COUNTS,
     ) -> Put:
         """Let a chunk wait that may be withheld later. ``seq``: the highest in it (0: none is numbered). With
         a ``key`` what waits of the same room and key is withheld at once. Never TOO_SLOW: where there is no
@@ -152,7 +168,7 @@ class Outbox:
             self.shed += count
             self._note(room, count, seq)
             return DROPPED
-        slot: list[bytes | int] = [chunk, count]
+        slot: list[bytes | int | ChunkCounts] = [chunk, count, counts]
         # The address of a slot is unique for as long as it is in here.
         self._loose[id(slot) if key is None else (room, key)] = _Loose(slot, room, seq)
         self._chunks.append(slot)
@@ -171,7 +187,7 @@ class Outbox:
             self.bytes = self.count = self._blanks = 0
         else:
             taken = size = count = 0
-            for chunk, messages in chunks:
+            for chunk, messages, _ in chunks:
                 if size and size + len(chunk) > max_bytes:  # type: ignore[arg-type]
                     break
                 taken += 1
@@ -180,13 +196,15 @@ class Outbox:
             self._chunks = chunks[taken:]
             self.bytes -= size
             self.count -= count
-        found: list[bytes] = [chunk for chunk, _ in chunks[:taken] if chunk]  # type: ignore[misc]
+        found: list[bytes] = [chunk for chunk, _, _ in chunks[:taken] if chunk]  # type: ignore[misc]
         if self._loose:
             self._settle(chunks[:taken])
         return told + found if told else found
 
     def discard(self) -> None:
         """Throw away what waits and keep nothing from now on."""
+        for _, _, counts in self._chunks:
+            withhold(counts)  # type: ignore[arg-type]
         self._chunks = []
         self._loose = None
         self._withheld = None
@@ -206,10 +224,11 @@ class Outbox:
 
     def _withhold(self, older: _Loose) -> int:
         """Blank a loose chunk; return how many messages it held."""
-        chunk, count = older.slot
+        chunk, count, counts = older.slot
         assert isinstance(chunk, bytes)  # noqa: S101 - for the type checker
         assert isinstance(count, int)  # noqa: S101
-        older.slot[:] = (b"", 0)
+        withhold(counts)  # type: ignore[arg-type]
+        older.slot[:] = (b"", 0, _NO_COUNTS)
         self.bytes -= len(chunk)
         self.count -= count
         self._note(older.room, count, older.seq)
@@ -231,7 +250,7 @@ class Outbox:
             return []
         return [self.notice(room, count, seq) for room, (count, seq) in withheld.items()]
 
-    def _settle(self, taken: Sequence[Sequence[bytes | int]]) -> None:
+    def _settle(self, taken: Sequence[Slot]) -> None:
         """Forget the loose chunks among what was taken; they are the oldest."""
         loose = self._loose
         for slot in taken:

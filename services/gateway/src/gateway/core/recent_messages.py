@@ -5,7 +5,8 @@ A room's are without a hole, in one epoch, and end where the hub's room stands: 
 of feeds brings them, and what was read from the router may go before them. What can't be told from here (a
 hole, another epoch, what is older than what is kept, or what the room's policy does not keep) is None: the
 router has to be asked. Bytes are bounded for each room and over all, where the largest lose their oldest
-first. Pure: the time is an argument.
+first. With each message goes for how many connections here it was what (DeliveryCounts), for as long as it is
+kept. Pure: the time is an argument.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from typing import Final
 
 import msgspec
 
+from warren.delivery_counts import DeliveryCounts
 from warren.envelope import Deliver
-from warren.largest_first import kept_bytes
-from warren.message_windows import WINDOW_BYTES, MessageWindow, MessageWindows
+from warren.message_windows import COUNTED_WINDOW_BYTES, WINDOW_BYTES, MessageWindow, MessageWindows
 from warren.namespaces import Namespaces
 from warren.position import Position
 
@@ -38,8 +39,8 @@ class RecentMessages:
         keeps no history.
         """
         self._namespaces = namespaces
-        self._room_bytes = WINDOW_BYTES + room_bytes
-        self._windows = MessageWindows(all_bytes)  # each with at least one message
+        self._room_bytes = WINDOW_BYTES + COUNTED_WINDOW_BYTES + room_bytes
+        self._windows = MessageWindows(all_bytes, counted=True)  # each with at least one message
 
     def __len__(self) -> int:
         """Return how many rooms there is something of."""
@@ -63,8 +64,11 @@ class RecentMessages:
         if window is not None and (window.epoch != position.epoch or window.last != position.seq):
             self.forget(room)
 
-    def put(self, message: Deliver) -> None:
-        """Keep a room's next message. One that does not follow the last begins the room's memory anew."""
+    def put(self, message: Deliver) -> DeliveryCounts | None:
+        """Keep a room's next message. One that does not follow the last begins the room's memory anew.
+
+        Return its counts, to be written to; None where it is not kept.
+        """
         room, windows = message.room, self._windows
         window = windows.get(room)
         if window is not None and (window.epoch != message.epoch or window.last + 1 != message.seq):
@@ -73,17 +77,23 @@ class RecentMessages:
         if window is None:
             policy = self._namespaces.policy(room).history
             if not policy.kept:
-                return
+                return None
             window = windows.open(room, message.epoch, policy)
         if message.trace:  # it belongs to that delivery
             message = msgspec.structs.replace(message, trace="")
-        windows.append(window, message)
+        counts = windows.append(window, message)
         count, kept = window.policy.count, len(window.messages)
         if kept > count and kept > LEAST_COUNT:
             windows.shrink(window)
         if window.bytes > self._room_bytes:
             self._bound(window)
         windows.relieve()
+        return counts
+
+    def counts(self, room: str, epoch: str, seq: int) -> DeliveryCounts | None:
+        """Return a message's counts; None where it is not kept (any more)."""
+        window = self._windows.get(room)
+        return window.counts_of(seq) if window is not None and window.epoch == epoch else None
 
     def extend(self, position: Position, messages: Sequence[Deliver]) -> None:
         """Keep messages of a room that were read from the router, before those that are kept; ``position`` is
@@ -111,7 +121,7 @@ class RecentMessages:
         kept: list[Deliver] = []
         size = 0
         for message in reversed(messages[: at + 1]):
-            size += kept_bytes(message)
+            size += self._windows.size(message)
             if len(kept) >= place or window.bytes + size > self._room_bytes:
                 break
             kept.append(message)

@@ -194,6 +194,10 @@ class BrokerLink:
                         self._ends.routers.answer(
                             said.router, envelope.Progress(*msgspec.structs.astuple(number))
                         )
+                case envelope.CountsQuery():
+                    if self._presence.knows(said.shard):
+                        gateway = self._presence.number(said.shard).gateway
+                        self._ends.routers.answer(said.router, self._ends.downlink.counts(said, gateway))
                 case envelope.Page():
                     self._ends.downlink.page(said)
                 case envelope.HistoryPage():

@@ -72,6 +72,10 @@ class Downlink:
         if member is not None:
             member.put(reply)
 
+    def counts(self, query: envelope.CountsQuery, gateway: str) -> envelope.Counts:
+        """Answer a router for how many connections of this ``gateway`` a message was what."""
+        return self._hub.counts(query, gateway)
+
     def page(self, page: envelope.Page) -> None:
         """Give out what a router read of a room's history for its members."""
         self._reads.page(page)

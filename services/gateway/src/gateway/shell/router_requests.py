@@ -28,9 +28,8 @@ WAITING_BYTES = 8 * 1024 * 1024
 CONFIRMED_S = 0.1
 UNDER_WAY = 128
 
-Question = (
-    envelope.Number | envelope.Read | envelope.HistoryQuery | envelope.PresenceQuery | envelope.Progress
-)
+Answer = envelope.Progress | envelope.Counts
+Question = envelope.Number | envelope.Read | envelope.HistoryQuery | envelope.PresenceQuery | Answer
 
 _PROPERTIES = Properties(content_type=envelope.CONTENT_TYPE)
 
@@ -56,7 +55,7 @@ class RouterRequests:
         if not self._batcher.offer((key, question), envelope.size_of(question)):
             self._metrics.drops("question_overflow")
 
-    def answer(self, router: str, said: envelope.Progress) -> None:
+    def answer(self, router: str, said: Answer) -> None:
         """Answer a router that has asked us."""
         if not self._batcher.offer((router, said), envelope.size_of(said)):
             self._metrics.drops("question_overflow")

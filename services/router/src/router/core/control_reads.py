@@ -1,18 +1,18 @@
 """Control reads: what backends ask of those who read a shard's log, and the answers from what that tells.
 
 The questions cross from the router that was asked to the one that speaks; an answer is as of one offset of
-the log. What is not known is not said. It changes nothing. Pure: the time is an argument.
+the log. What is not known is not said. What became of a message is for ``explanations.py`` to say. It changes
+nothing. Pure: the time is an argument.
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
 
-from router.core.feeds import Feeds
 from router.core.fold import Fold
 from router.core.history import History
 from router.core.room_members import RoomMembers
@@ -229,34 +229,3 @@ def _shown(message: Deliver) -> queries.HistoryMessage:
         connection=message.conn,
         encoding="base64" if message.binary else "",
     )
-
-
-def explained(read: ExplainRead, fold: Fold, history: History, feeds: Feeds) -> queries.Explained | None:
-    """Answer what became of a message; None where its id is not known (any more)."""
-    place = fold.place(read.room, read.user, read.id)
-    if place is None:
-        return None
-    # Whether it was written to sockets, held back or had expired, gateways do not tell.
-    unknown = ["written", "withheld", "expired"]
-    message = history.find(read.room, place.epoch, place.seq) if place.seq else None
-    reached = feeds.reached(read.room, place.epoch, place.seq) if place.seq else None
-    if message is None:
-        unknown.append("message")
-    if reached is None:
-        unknown.append("gateways")
-    return queries.Explained(
-        id=read.id,
-        address=read.room,
-        epoch=place.epoch,
-        seq=place.seq,
-        accepted_at=None if message is None else message.at_us // 1_000,
-        type=None if message is None else message.type,
-        bytes=None if message is None else len(message.payload),
-        expires_at=None if message is None else message.expires_ms or None,
-        gateways=None if reached is None else _reached(reached),
-        unknown=unknown,
-    )
-
-
-def _reached(reached: Mapping[str, bool]) -> list[queries.GatewayReached]:
-    return [queries.GatewayReached(gateway=gateway, fed=fed) for gateway, fed in sorted(reached.items())]

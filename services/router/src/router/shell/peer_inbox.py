@@ -20,6 +20,7 @@ from router.shell.stale_queues import StaleQueues
 from warren.address import shard_of
 from warren.envelope import (
     CommandResult,
+    Counts,
     Envelope,
     Heartbeat,
     HistoryQuery,
@@ -130,13 +131,15 @@ class PeerInbox:
 
     def _take(self, envelope: Envelope) -> None:
         match envelope:
-            case Number() | Read() | Progress():
+            case Number() | Read() | Progress() | Counts():
                 if 0 <= envelope.shard < len(self._shards):
                     shard = self._shards[envelope.shard]
                     if isinstance(envelope, Number):
                         shard.number_said(envelope)
                     elif isinstance(envelope, Progress):
                         shard.progress_said(envelope)
+                    elif isinstance(envelope, Counts):
+                        shard.counted(envelope)
                     else:
                         shard.asked(envelope)
             case Receipt():

@@ -65,7 +65,7 @@ class Shard:
         self._log = ShardLog(router.bus, router.topology, number, prefetch=context.limits.prefetch)
         self._history = ShardHistory(self._log, context)
         self._presence = ShardPresence(context)
-        self._reads = ShardReads(router, self._history)
+        self._reads = ShardReads(number, router, self._history, context.egress.tell)
         self._maintainer = LogMaintainer(self._log, context, self.role)
         self._telemetry = EntryTelemetry(
             number, context.router.clock, context.router.metrics, context.router.tracing
@@ -97,6 +97,11 @@ class Shard:
     def waiting(self) -> int:
         """How many events and records wait for the broker."""
         return len(self._events.backlog) * self.speaks + self._maintainer.waiting
+
+    @property
+    def asking(self) -> int:
+        """How many questions of backends wait for gateways."""
+        return self._reads.waiting
 
     @property
     def prepared(self) -> bool:
@@ -192,6 +197,11 @@ class Shard:
         """A gateway says how far it has been told, for the receipts that wait for it."""
         if self.speaks:
             self._tell(self._receipts.progress(said, self._fold.life))
+
+    def counted(self, said: wire.Counts) -> None:
+        """A gateway says for how many of its connections a message was what."""
+        if self.speaks:
+            self._reads.counted(said)
 
     def asked(self, read: wire.Read) -> None:
         """A gateway wants what members have missed. It asks again where nothing comes, as long as it may

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 
-from router.core.control_reads import NOTHING, ExplainRead, HistoryRead, explained
+from router.core.control_reads import NOTHING, ExplainRead, HistoryRead
 from router.core.control_reads import history_page as backend_page
+from router.core.explanations import Trace, trace
 from router.core.feeds import Feeds
 from router.core.fold import Fold
 from router.core.history import History
@@ -18,7 +19,7 @@ from router.shell.history_backfill import HistoryBackfill
 from router.shell.shard_context import ShardContext
 from router.shell.shard_log import ShardLog
 from warren import envelope as wire
-from warren.contract.queries import Explained, HistoryPage
+from warren.contract.queries import HistoryPage
 
 # Rooms that are looked at, each time, for messages that have aged.
 TIDY = 64
@@ -75,11 +76,11 @@ class ShardHistory:
         """Answer a backend's read; None where it has to be asked again."""
         return None if self.filling else backend_page(read, fold, self._history, self._clock.wall_us())
 
-    def explained(self, read: ExplainRead, fold: Fold, feeds: Feeds) -> Explained | bytes | None:
-        """Answer a backend that asks what became of a message; NOTHING where its id is not known, None where
-        it has to be asked again.
+    def trace(self, read: ExplainRead, fold: Fold, feeds: Feeds) -> Trace | bytes | None:
+        """Return what the log tells of a message; NOTHING where its id is not known, None where it has to be
+        asked again.
         """
-        return None if self.filling else explained(read, fold, self._history, feeds) or NOTHING
+        return None if self.filling else trace(read, fold, self._history, feeds) or NOTHING
 
     # ── what is read of before ──────────────────────────────────────────────────────────────────────────────
 

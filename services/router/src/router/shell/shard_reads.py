@@ -1,20 +1,23 @@
 """ShardReads: answers what backends ask of one shard, where this router speaks for it.
 
-An answer is made at once from what the log tells, but for a list of rooms: names are put in order a few at a
-time, so that a million of them hold up nobody; until then there is no answer, and it is asked again. What was
-put in order is kept for a moment, for the pages that follow. It decides nothing (``core/control_reads.py``).
+An answer is made at once from what the log tells, but for two kinds. For a list of rooms names are put in
+order a few at a time, so that a million of them hold up nobody; what was put in order is kept for a moment,
+for the pages that follow. Of a message gateways are asked too, for a bounded time. Until then there is no
+answer, and it is asked again. It decides nothing (``core/control_reads.py``, ``core/explanations.py``).
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
 
 from router.core import control_reads as reads
 from router.core.effects import BackendEvent
+from router.core.explanations import Explanations, Trace
 from router.core.feeds import Feeds
 from router.core.fold import Fold
 from router.core.room_index import RoomIndex
@@ -22,6 +25,8 @@ from router.core.user_activity import UserActivity
 from router.shell.router_context import RouterContext
 from router.shell.shard_history import ShardHistory
 from warren.clock import Clock
+from warren.contract.queries import Explained
+from warren.envelope import Counts, CountsQuery
 from warren.supervision import supervised
 
 # For so long, and for so many prefixes, what was put in order is used again.
@@ -32,10 +37,18 @@ KEPT_MAX: Final = 4
 class ShardReads:
     """One shard's."""
 
-    def __init__(self, context: RouterContext, history: ShardHistory) -> None:
-        """Nothing was seen yet."""
+    def __init__(
+        self,
+        shard: int,
+        context: RouterContext,
+        history: ShardHistory,
+        ask: Callable[[str, CountsQuery], None],
+    ) -> None:
+        """Nothing was seen yet. ``ask`` asks a gateway, once."""
         self._clock = context.clock
         self._history = history
+        self._ask = ask
+        self._explanations = Explanations(context.id, shard)
         self._activity = UserActivity()
         self._lists = _RoomLists(context.clock)
 
@@ -43,6 +56,12 @@ class ShardReads:
         """What was seen is void."""
         self._activity = UserActivity()
         self._lists.clear()
+        self._explanations.clear()
+
+    @property
+    def waiting(self) -> int:
+        """How many questions wait for gateways."""
+        return len(self._explanations)
 
     def note(self, event: BackendEvent) -> None:
         """Somebody has come or gone."""
@@ -61,7 +80,7 @@ class ShardReads:
             case reads.HistoryRead() as read:
                 answer = self._history.asked(read, fold)
             case reads.ExplainRead() as read:
-                answer = self._history.explained(read, fold, feeds)
+                answer = self._explained(read, fold, feeds)
             case reads.RoomsRead() as read:
                 index = self._lists.of(read.prefix, fold)
                 answer = index and reads.rooms_page(index.after(read.after), read.limit, fold.rooms)
@@ -70,6 +89,20 @@ class ShardReads:
         if answer is None or answer == reads.NOTHING:
             return None if answer is None else reads.NOTHING
         return msgspec.json.encode(answer)
+
+    def counted(self, said: Counts) -> None:
+        """A gateway says for how many of its connections a message was what."""
+        self._explanations.counted(said)
+
+    def _explained(self, read: reads.ExplainRead, fold: Fold, feeds: Feeds) -> Explained | bytes | None:
+        now, open_ones = self._clock.monotonic(), self._explanations
+        if not open_ones.is_open(read, now):
+            known = self._history.trace(read, fold, feeds)
+            if not isinstance(known, Trace):
+                return known
+            for gateway, query in open_ones.begin(read, known, now).items():
+                self._ask(gateway, query)
+        return open_ones.answer(read, now)
 
 
 class _RoomLists:

@@ -23,6 +23,9 @@ class Shards:
         """All idle until the routers are placed."""
         self._context = context
         self._shards = [Shard(number, context) for number in range(context.router.topology.shards)]
+        context.router.metrics.waiting_from(
+            "explanations", lambda: sum(shard.asking for shard in self._shards)
+        )
 
     def __len__(self) -> int:
         """Return how many there are."""

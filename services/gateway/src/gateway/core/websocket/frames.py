@@ -16,6 +16,7 @@ from typing import Final
 
 from gateway.core import codec_json, codec_msgpack
 from gateway.core.client_messages import Codec, ServerMessage
+from warren.delivery_counts import DeliveryCounts
 from warren.envelope import Deliver
 
 TEXT: Final = 0x1
@@ -109,11 +110,12 @@ def message_frame(message: ServerMessage, variant: Variant, at_ms: int) -> bytes
 class FrameSet:
     """A message's frames, each built when the first member needs it."""
 
-    __slots__ = ("_frames", "_texts", "deliver")
+    __slots__ = ("_frames", "_texts", "counts", "deliver")
 
-    def __init__(self, deliver: Deliver) -> None:
-        """Build nothing yet."""
+    def __init__(self, deliver: Deliver, counts: DeliveryCounts | None = None) -> None:
+        """Build nothing yet. ``counts`` are the message's, where it is counted."""
         self.deliver = deliver
+        self.counts = counts
         self._texts: list[Chunk | None] = [None, None]
         self._frames: list[Chunk | None] = [None] * len(VARIANTS)
 
