@@ -1148,12 +1148,17 @@ export interface Done {
   duplicate?: boolean;
 }
 
-/** Take a user out of a room, with all connections; they get LEFT and may join again. */
+/**
+ * Take a user out of a room, with all connections, or one connection; they get LEFT and may join again. It meets those that came
+ * before the command, also one that is moving at that moment, and none that joins after it.
+ */
 export interface RemoveCommand {
   /** `room.<room>`. */
   address: string;
-  /** A user's name. */
-  user: string;
+  /** Who is taken out; this or `connection`. */
+  user?: string | null;
+  /** The one connection that is taken out. */
+  connection?: string | null;
   /** Connections that are left alone. */
   except?: string[];
   /** Why, for the client: at most 120 bytes in UTF-8. */
@@ -1165,9 +1170,9 @@ export interface RemoveCommand {
   id?: string | null;
 }
 
-/** Have all connections that a user has now join rooms, whatever their rights; they get JOINED. */
+/** Have all connections that a user has now, or one connection, join rooms, whatever their rights; they get JOINED. */
 export interface AddCommand {
-  /** `user.<user>`. */
+  /** `user.<user>`, or `conn.<connection id>`. */
   address: string;
   /** The rooms. */
   rooms: string[];

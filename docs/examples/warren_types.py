@@ -1137,14 +1137,18 @@ class Done(TypedDict):
     duplicate: NotRequired[bool]
 
 
-# Take a user out of a room, with all connections; they get LEFT and may join again.
+# Take a user out of a room, with all connections, or one connection; they get LEFT and may join again. It
+# meets those that came before the command, also one that is moving at that moment, and none that joins after
+# it.
 RemoveCommand = TypedDict(
     "RemoveCommand",
     {
         # `room.<room>`.
         "address": str,
-        # A user's name.
-        "user": str,
+        # Who is taken out; this or `connection`.
+        "user": NotRequired[str | None],
+        # The one connection that is taken out.
+        "connection": NotRequired[str | None],
         # Connections that are left alone.
         "except": NotRequired[list[str]],
         # Why, for the client: at most 120 bytes in UTF-8.
@@ -1156,11 +1160,12 @@ RemoveCommand = TypedDict(
 )
 
 
-# Have all connections that a user has now join rooms, whatever their rights; they get JOINED.
+# Have all connections that a user has now, or one connection, join rooms, whatever their rights; they get
+# JOINED.
 AddCommand = TypedDict(
     "AddCommand",
     {
-        # `user.<user>`.
+        # `user.<user>`, or `conn.<connection id>`.
         "address": str,
         # The rooms.
         "rooms": list[str],

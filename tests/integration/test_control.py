@@ -221,6 +221,30 @@ async def test_a_user_is_taken_out_of_a_room_and_put_into_others(
             await ann.expect("JOINED", room=room)
 
 
+async def test_one_connection_is_taken_out_of_a_room_and_put_into_others(
+    installation: Installation, backend: Backend
+):
+    """The user's others stay as they are."""
+    async with (
+        await installation.client(0, "ann", "a") as phone,
+        await installation.client(1, "ann", "a") as tablet,
+    ):
+        removed = await backend("remove", "room.a", connection=phone.id, id="r1")
+        assert removed["connections"] == 1
+        assert (await phone.expect("LEFT", room="a"))["payload"] == {"reason": "removed"}
+        await backend("publish", "room.a", payload=1)
+        await tablet.expect("NOTIFICATION", room="a")
+        assert phone.of_type("NOTIFICATION", room="a") == []
+        assert (await backend("remove", "room.a", connection=phone.id))["connections"] == 0
+        assert (await backend("remove", "room.a", connection=phone.id, id="r1"))["duplicate"]
+        assert (await backend("add", f"conn.{phone.id}", rooms=["a", "c"]))["connections"] == 1
+        for room in ("a", "c"):
+            await phone.expect("JOINED", room=room)
+        await tablet.settle()
+        assert tablet.of_type("LEFT") == []
+        assert (await backend("count", "room.c"))["connections"] == 1
+
+
 async def test_who_is_blocked_is_kept_out(installation: Installation, backend: Backend):
     """Of one room, or of everything; until that is lifted."""
     ann = await installation.client(0, "ann", "a")

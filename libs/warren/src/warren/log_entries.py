@@ -170,6 +170,7 @@ class Command(Kind, frozen=True, array_like=True, tag="C"):
     rooms: tuple[str, ...] = ()  # those to be joined
     token_id: str = ""  # the token that is revoked
     before_s: int = 0  # or all tokens issued before, s since the Unix epoch
+    conn: str = ""  # the one connection that is removed from a room, in the place of a user
 
 
 class Gone(Kind, frozen=True, array_like=True, tag="4"):

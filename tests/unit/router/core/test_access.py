@@ -205,6 +205,19 @@ def test_who_is_spared_is_spared_by_that_command_alone():
     assert table.judge(join(conn="g1~2", came_us=second), member=False) is not None
 
 
+def test_one_connection_is_put_out_of_a_room_by_itself():
+    """Its user's others stay; by its moment, as all are."""
+    table = Access()
+    first = table.entered(join("a"))
+    other = table.entered(join("a", conn="g1~2"))
+    table.put(("a", "g1~1"), 0, "Rude", "removed")
+    later = table.entered(join("a"))
+    assert table.judge(join("a", came_us=first), member=False) == Denied("removed", 0, "Rude", True)
+    assert table.judge(join("a", conn="g1~2", came_us=other), member=False) is None
+    assert table.judge(join("a", came_us=later), member=False) is None
+    assert table.judge(join("b", came_us=first), member=False) is None
+
+
 def test_who_may_have_been_forgotten_is_asked_to_come_as_a_new_connection(monkeypatch):
     """That is right whether it was put out or not."""
     monkeypatch.setattr(access, "MOST_PUT_OUT", 2)

@@ -16,7 +16,9 @@ GOOD = [
     Command("1", "revoke", "@ann", token_id="t"),
     Command("1", "revoke", "@ann", before_s=5),
     Command("1", "remove", "a", "ann"),
+    Command("1", "remove", "a", conn="g1~1"),
     Command("1", "add", "@ann", rooms=("a", "b")),
+    Command("1", "add", "g1~1", rooms=("a",)),
 ]
 
 BAD = [
@@ -37,6 +39,10 @@ BAD = [
     (Command("1", "block", "@ann", until_ms=-1), "until_ms"),
     (Command("1", "remove", "@ann", "ann"), "room"),
     (Command("1", "remove", "a"), "room"),
+    (Command("1", "remove", "a", "ann", conn="g1~1"), "room"),
+    (Command("1", "remove", "@ann", conn="g1~1"), "room"),
+    (Command("1", "remove", "a", conn="ann"), "room"),
+    (Command("1", "block", "a", "ann", conn="g1~1"), "conn"),
     (Command("1", "revoke", "@ann"), "token_id"),
     (Command("1", "revoke", "@ann", token_id="t" * 257), "token_id"),
     (Command("1", "revoke", "a", token_id="t"), "room"),

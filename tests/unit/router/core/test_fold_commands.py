@@ -336,6 +336,67 @@ def test_a_user_is_removed_from_a_room_and_may_join_again(log):
     assert log.fold.rooms.members("a", "g1") == {"g1~2": "bob"}
 
 
+def test_one_connection_is_removed_from_a_room_and_may_join_again(log):
+    """The user's others stay, and so does it in other rooms; a repeated command is told what it came to."""
+    log.says("g2", Join("a", "g2~1", "ann"))
+    assert items(log.command("remove", "a", conn="g1~1", reason="Rude")) == [
+        ("g1", Left("g1~1", "a", "", "removed")),
+        ("room.left", "a", "g1~1", "removed"),
+        {"connections": 1},
+    ]
+    assert log.fold.rooms.members("a", "g2") == {"g2~1": "ann"}
+    assert "g1~1" in log.fold.rooms.members("@ann", "g1")
+    assert items(log.says("g1", Join("a", "g1~1", "ann", "j")))[0] == ("entered", "g1", "g1~1", "a")
+    assert items(log.command("remove", "a", conn="g1~1")) == [{"connections": 1, "duplicate": True}]
+    assert "g1~1" in log.fold.rooms.members("a", "g1")
+
+
+def test_one_connection_that_is_not_in_the_room_is_not_removed(log):
+    """Nobody is told, and it may join afterwards; nor is one whose gateway nobody knows."""
+    assert items(log.command("remove", "a", conn="g2~1")) == [{"connections": 0}]
+    assert items(log.says("g2", Join("a", "g2~1", "ann", "j")))[0] == ("entered", "g2", "g2~1", "a")
+    assert items(log.command("remove", "a", "c2", conn="g9~1")) == [{"connections": 0}]
+    assert items(log.command("remove", "nowhere", "c3", conn="g1~1")) == [{"connections": 0}]
+
+
+def test_one_connection_whose_join_is_on_its_way_is_met_by_its_moment(log):
+    """One that was there before, and whose gateway was cut off, hears it when it joins again; the user's
+    others come back, and it does too by a JOIN of its own.
+    """
+    first = log.came(log.says("g2", Join("a", "g2~1", "ann")))
+    second = log.came(log.says("g2", Join("a", "g2~2", "ann")))
+    log.gone("g2")
+    assert items(log.command("remove", "a", conn="g2~1")) == [{"connections": 0}]
+    again = [Join("a", f"g2~{n}", "ann", f"~{n}", came_us=came) for n, came in ((1, first), (2, second))]
+    assert items(log.says("g2", *again))[:2] == [
+        ("g2", Left("g2~1", "a", "~1", "removed")),
+        ("entered", "g2", "g2~2", "a"),
+    ]
+    third = log.came(log.says("g2", Join("a", "g2~1", "ann", "j")))
+    log.gone("g2")
+    assert items(log.says("g2", Join("a", "g2~1", "ann", "~9", came_us=third)))[0][0] == "entered"
+
+
+def test_one_that_was_removed_is_not_spared_by_a_later_command(log):
+    """That of its user spares it from that command alone."""
+    came_us = log.came(log.says("g2", Join("a", "g2~1", "ann")))
+    log.gone("g2")
+    log.command("remove", "a", conn="g2~1")
+    log.command("remove", "a", "c2", user="ann", spare=("g2~1",))
+    assert items(log.says("g2", Join("a", "g2~1", "ann", "~1", came_us=came_us))) == [
+        ("g2", Left("g2~1", "a", "~1", "removed"))
+    ]
+
+
+def test_one_connection_is_added_to_rooms(log):
+    """By its own address, of whatever shard that is; where its gateway is gone, nobody is told."""
+    assert items(log.command("add", "g1~1", rooms=("x", "y"))) == [
+        ("g1", Enrolled("g1~1", ("x", "y"))),
+        {"connections": 1},
+    ]
+    assert items(log.command("add", "g9~1", rooms=("x",))) == [{"connections": 0}]
+
+
 def test_a_user_is_added_to_rooms(log):
     """Each of its connections joins them by itself."""
     assert items(log.command("add", "@ann", rooms=("x", "y"), spare=("g1~1",))) == [

@@ -83,10 +83,12 @@ def test_a_command_is_told_with_all_that_it_says_and_what_came_of_it():
     others = [
         Command("c", "revoke", "@ann", token_id="t", before_s=AT // 1_000_000),
         Command("c", "add", "@ann", rooms=("a", "b")),
+        Command("c", "remove", "a", conn="g1~1"),
     ]
     assert [lines(head, each, became="repeat")[1][len(TIME) :] for each in others] == [
         "    command  revoke  @ann  id=c  token=t  before=2025-11-24T16:00:00.000Z",
         '    command  add  @ann  id=c  rooms="a b"',
+        "    command  remove  a  id=c  conn=g1~1",
     ]
 
 

@@ -301,19 +301,26 @@ class Disconnect(Body, frozen=True, kw_only=True):
 
 
 class Remove(Body, frozen=True, kw_only=True):
-    """Take a user out of a room, with all connections; they get LEFT and may join again."""
+    """Take a user out of a room, with all connections, or one connection; they get LEFT and may join again.
+
+    It meets those that came before the command, also one that is moving at that moment, and none that joins
+    after it.
+    """
 
     address: RoomAddress
-    user: UserName
+    user: Annotated[UserName | None, says("Who is taken out; this or `connection`.")] = None
+    connection: Annotated[ConnectionId | None, says("The one connection that is taken out.")] = None
     except_: Spared = msgspec.field(name="except", default_factory=list)
     reason: Reason = ""
     id: CommandId | None = None
 
 
 class Add(Body, frozen=True, kw_only=True):
-    """Have all connections that a user has now join rooms, whatever their rights; they get JOINED."""
+    """Have all connections that a user has now, or one connection, join rooms, whatever their rights; they
+    get JOINED.
+    """
 
-    address: UserAddress
+    address: UserOrConnection
     rooms: Annotated[list[RoomName], Meta(min_length=1, max_length=ROOMS_MAX, description="The rooms.")]
     except_: Spared = msgspec.field(name="except", default_factory=list)
     id: CommandId | None = None

@@ -376,7 +376,10 @@ _COMMANDS: dict[Struct, tuple[Any, ...]] = {
     commands.Disconnect: (
         {"address": "user.ann", "except": ["g1~5f"], "reason": "Logged out elsewhere", "id": "kick-1"},
     ),
-    commands.Remove: ({"address": "room.chat:a", "user": "bob", "reason": "Rude"},),
+    commands.Remove: (
+        {"address": "room.chat:a", "user": "bob", "reason": "Rude"},
+        {"address": "room.chat:a", "connection": "g1~5f"},
+    ),
     commands.Add: ({"address": "user.ann", "rooms": ["order:7"]},),
     commands.Block: (
         {"address": "user.bob", "until_ms": _AT + 86_400_000, "reason": "Spam"},

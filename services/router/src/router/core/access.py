@@ -38,7 +38,9 @@ MOST_VOIDED: Final = 65_536
 VOIDED_KEPT_S: Final = 86_400 + 600
 _NEVER_S: Final = 1 << 62
 
-Key = tuple[str, str]  # (room, user); of a revocation (user, token); of one connection (its id, "")
+# (room, user) or, of one connection there, (room, its id); of a revocation (user, token); of one connection
+# altogether (its id, "")
+Key = tuple[str, str]
 
 
 class PutOut(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -202,9 +204,10 @@ class Access:
         if member or not again:
             return None
         alone = "~" in room  # its own address, which no later connection has; moments of other shards count
-        out = self.put_out.get((room, "" if alone else user))
-        if out is not None and (alone or out.meets(join.conn, join.came_us)):
-            return Denied(out.why, out.code, out.reason, True)
+        for name in ("",) if alone else (user, join.conn):
+            out = self.put_out.get((room, name))
+            if out is not None and (alone or out.meets(join.conn, join.came_us)):
+                return Denied(out.why, out.code, out.reason, True)
         if join.came_us < self.forgotten_us:  # it may be one that was put out: as a new connection it is none
             return Denied("", CloseCode.DRAINING, "", True)
         return None

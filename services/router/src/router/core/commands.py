@@ -47,11 +47,16 @@ def _problem_of(command: Command) -> str:
     room, verb = command.room, command.verb
     own = room[:1] == "@" and is_user(room[1:]) and command.user in ("", room[1:])
     one_in_room = is_room(room) and is_user(command.user)
+    if command.conn and verb != "remove":
+        return "conn: of remove alone"
     match verb:
         case "disconnect":
             return "" if own or is_connection(room) else "room: a user's own, or a connection"
         case "block" | "unblock":
             return "" if own or one_in_room else f"room: a user's own, or a room, with a user: {USER_RULE}"
+        case "remove" if command.conn:
+            alone = is_room(room) and is_connection(command.conn) and not command.user
+            return "" if alone else f"room: {ROOM_RULE}; conn: a connection, and then no user"
         case "remove":
             return "" if one_in_room else f"room: {ROOM_RULE}; user: {USER_RULE}"
         case "revoke":
@@ -63,7 +68,7 @@ def _problem_of(command: Command) -> str:
         case "add":
             if not 0 < len(command.rooms) <= ROOMS_MAX or not all(map(is_room, command.rooms)):
                 return f"rooms: 1 to {ROOMS_MAX} rooms, each {ROOM_RULE}"
-            return "" if own else "room: a user's own"
+            return "" if own or is_connection(room) else "room: a user's own, or a connection"
         case _:
             return "verb: disconnect, block, unblock, revoke, remove or add"
 

@@ -105,8 +105,10 @@ _CHANGES: Final = (501,)  # where some router of the installation does not know 
 DISCONNECT: Final = Verb(
     "disconnect", bodies.Disconnect, bodies.Done, "Close a user's connections", statuses=_CHANGES
 )
-REMOVE: Final = Verb("remove", bodies.Remove, bodies.Done, "Take a user out of a room", statuses=_CHANGES)
-ADD: Final = Verb("add", bodies.Add, bodies.Done, "Have a user join rooms", statuses=_CHANGES)
+REMOVE: Final = Verb(
+    "remove", bodies.Remove, bodies.Done, "Take a user or a connection out of a room", statuses=_CHANGES
+)
+ADD: Final = Verb("add", bodies.Add, bodies.Done, "Have a user or a connection join rooms", statuses=_CHANGES)
 BLOCK: Final = Verb("block", bodies.Block, bodies.Done, "Keep a user out", statuses=_CHANGES)
 UNBLOCK: Final = Verb("unblock", bodies.Unblock, bodies.Done, "Let a user in again", statuses=_CHANGES)
 REVOKE: Final = Verb("revoke", bodies.Revoke, bodies.Done, "Revoke tokens", statuses=_CHANGES)
@@ -263,7 +265,8 @@ def _change(verb: Verb, body: Changing, given: Given) -> Command | Problem:
         case bodies.Disconnect():
             entry = _with(entry, spare=tuple(body.except_), code=body.code or 0, reason=body.reason)
         case bodies.Remove():
-            entry = _with(entry, spare=tuple(body.except_), reason=body.reason)
+            conn = body.connection or ""
+            entry = _with(entry, spare=tuple(body.except_), reason=body.reason, conn=conn)
         case bodies.Add():
             entry = _with(entry, spare=tuple(body.except_), rooms=tuple(body.rooms))
         case bodies.Block():
@@ -284,7 +287,7 @@ def _change(verb: Verb, body: Changing, given: Given) -> Command | Problem:
 
 Changing = bodies.Disconnect | bodies.Remove | bodies.Add | bodies.Block | bodies.Unblock | bodies.Revoke
 # What the log's names of fields are called in a body.
-_FIELDS: Final = {"room": "address", "spare": "except"}
+_FIELDS: Final = {"room": "address", "spare": "except", "conn": "connection"}
 
 
 def _lacks(body: Changing) -> Fault | None:
@@ -294,6 +297,14 @@ def _lacks(body: Changing) -> Fault | None:
             return Fault("/user", "is that of the address already")
         case bodies.Block() | bodies.Unblock() if body.address.startswith("room.") and not body.user:
             return Fault("/user", "is missing: who is meant in that room")
+        case bodies.Remove() if not body.user and not body.connection:
+            return Fault("/user", "is missing, and so is connection: who is taken out")
+        case bodies.Remove() if body.user and body.connection:
+            return Fault("/connection", "there is a user too: say one of them")
+        case bodies.Remove() if body.connection and body.except_:
+            return Fault("/except", "is of a user's connections, not of one")
+        case bodies.Disconnect() | bodies.Add() if body.address.startswith("conn.") and body.except_:
+            return Fault("/except", "is of a user's connections, not of one")
         case bodies.Revoke() if not body.token_id and not body.before_s:
             return Fault("", "token_id or before_s is needed")
         case _:

@@ -658,6 +658,9 @@ class Fold:
                 return self._put_out(room, user, out, (), at_us, effects)
             case "unblock":
                 return int(access.unblock(room, user))
+            case "remove" if command.conn:
+                out = Denied("removed", 0, command.reason)
+                return self._put_one_out(room, command.conn, out, at_us, effects)
             case "remove":
                 out = Denied("removed", 0, command.reason)
                 return self._put_out(room, user, out, command.spare, at_us, effects)
@@ -668,6 +671,12 @@ class Fold:
                     revoked = wire.TokensRevoked(user, command.token_id, command.before_s)
                     effects.append(FeedItem(len(effects) + 1, targets, revoked))
                 return len(self._there(room, user))
+            case "add" if "~" in room:
+                # As of a disconnect: the rest is for its gateway to do.
+                targets = self._reached(room)
+                if targets:
+                    effects.append(FeedItem(len(effects) + 1, targets, wire.Enrolled(room, command.rooms)))
+                return len(targets)
             case _:  # add
                 there = [conn for conn in self._there(room, user) if conn not in command.spare]
                 for conn in there:
@@ -703,6 +712,17 @@ class Fold:
             self._turn_away(room, conn, out, effects)
             self._expel(room, conn, at_us, out.why, effects)
         return len(there)
+
+    def _put_one_out(self, room: str, conn: str, out: Denied, at_us: int, effects: list[Effect]) -> int:
+        """Put one connection out of a room, also where it is not there only since its gateway was cut off;
+        return how many were there.
+        """
+        self._access.put((room, conn), out.code, out.reason, out.why)
+        if conn not in self._rooms.members(room, gateway_of(conn)):
+            return 0
+        self._turn_away(room, conn, out, effects)
+        self._expel(room, conn, at_us, out.why, effects)
+        return 1
 
     def _admits(self, join: wire.Join, gateway: str, at_us: int, effects: list[Effect]) -> bool:
         """Judge one who wants to come into a room, or thinks that it is in; turn away, also others, who must

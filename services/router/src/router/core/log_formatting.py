@@ -185,6 +185,7 @@ def _command(command: wire.Command) -> list[str]:
     words = {
         "id": command.id,
         "user": command.user,
+        "conn": command.conn,
         "spare": " ".join(command.spare),
         "code": str(command.code or ""),
         "reason": command.reason,
