@@ -1433,7 +1433,7 @@ export interface Explained {
   bytes?: number;
   /** When it expires, ms since the Unix epoch. */
   expires_at?: number;
-  /** Those that had members when it was accepted, or have given it to others since. */
+  /** Those that had members when it was accepted (an empty list: it was for nobody), or have given it to others since. */
   gateways?: GatewayReached[];
   /** To how many connections it was written, or waits in the gateway to be written. */
   written?: number;

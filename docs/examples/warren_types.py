@@ -1434,7 +1434,8 @@ class Explained(TypedDict):
     bytes: NotRequired[int]
     # When it expires, ms since the Unix epoch.
     expires_at: NotRequired[int]
-    # Those that had members when it was accepted, or have given it to others since.
+    # Those that had members when it was accepted (an empty list: it was for nobody), or have given it to
+    # others since.
     gateways: NotRequired[list[GatewayReached]]
     # To how many connections it was written, or waits in the gateway to be written.
     written: NotRequired[int]

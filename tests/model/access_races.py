@@ -227,7 +227,9 @@ class World:
                 wire.Command(ident, "revoke", own, token_id=chance.choice(TOKENS)),
                 wire.Command(ident, "revoke", own, before_s=chance.randint(1, 3)),
                 wire.Command(ident, "remove", room, user),
+                wire.Command(ident, "remove", room, conn=one),
                 wire.Command(ident, "add", own, rooms=(room,)),
+                wire.Command(ident, "add", one, rooms=(room,)),
             )
         )
         self.commands.append(command)
@@ -249,7 +251,8 @@ class World:
         for gateway in self.gateways.values():
             there = self.fold.rooms.members(room, gateway.name)
             for conn, client in gateway.clients.items():
-                if client.user != user or conn in command.spare or not client.alive:
+                meant = conn == command.conn if command.conn else client.user == user
+                if not meant or conn in command.spare or not client.alive:
                     continue
                 away = room[:1] == "@" and client.came >= 0 and client.answered
                 if conn in there or away or (room in client.inside and room not in there):

@@ -11,7 +11,8 @@ import pytest
 from tests.model.access_races import Broken, World
 
 from gateway.core.session import Session
-from router.core.access import Access, PutOut
+from router.core.access import Access, Denied, PutOut
+from router.core.effects import Effect
 from router.core.fold import Fold
 from warren.envelope import TokensRevoked
 
@@ -61,11 +62,21 @@ def _deaf(whole: Callable[..., Any]) -> Callable[..., Any]:
     )
 
 
+def _remove_who_is_there(
+    self: Fold, room: str, conn: str, out: Denied, at_us: int, effects: list[Effect]
+) -> int:
+    """Take one connection out of a room, and don't remember it."""
+    self._turn_away(room, conn, out, effects)
+    self._expel(room, conn, at_us, out.why, effects)
+    return 1
+
+
 MUTANTS: dict[str, tuple[type, str, Any]] = {
     "who was put out is not remembered": (PutOut, "meets", _never),
     "a block keeps nobody out": (Access, "judge", _nothing),
     "tokens stay good": (Access, "_is_revoked", _never),
     "nobody is too many": (Access, "too_many", lambda *_: []),
+    "one that was removed by itself is not remembered": (Fold, "_put_one_out", _remove_who_is_there),
     "who is put out stays a member": (Fold, "_expel", _nothing),
     "who joins again comes just now": (Session, "_to_shard", _untold(Session._to_shard)),
     "revoked tokens are not heard of": (Session, "answer", _deaf(Session.answer)),

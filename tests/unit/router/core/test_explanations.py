@@ -138,6 +138,18 @@ def test_what_has_left_the_ring_and_the_history_is_named(log: Log):
     assert explained(known, {}).gateways is None
 
 
+def test_what_was_for_nobody_is_told_as_that(log: Log):
+    """Nothing is unknown; who comes later, and catches up, counts."""
+    log.publish("m1", room="empty")
+    read = ExplainRead("empty", "", "m1")
+    told = explained(traced(log, read), {})
+    assert (told.gateways, told.written, told.unknown) == ([], 0, [])
+    hello(log, "g2", "empty")
+    late = Counts("g2", 0, "empty", told.epoch, 1, 1, True, 1, whole=False)
+    told = explained(traced(log, read), {"g2": late})
+    assert (told.written, told.unknown) == (1, UNKNOWN)
+
+
 def test_what_is_not_known_at_all_is_nothing(log: Log):
     """An id that was never seen, or was another sender's."""
     log.publish("m1")
@@ -194,7 +206,7 @@ def test_one_that_nobody_is_asked_of_is_answered_at_once():
     """There is nothing to wait for."""
     open_ones = Explanations("r1", 0)
     assert open_ones.begin(READ, known(), 0.0) == {}
-    assert written(open_ones.answer(READ, 0.0)) is None
+    assert written(open_ones.answer(READ, 0.0)) == 0
 
 
 def test_who_does_not_answer_is_waited_for_no_longer():

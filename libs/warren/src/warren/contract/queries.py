@@ -201,7 +201,10 @@ class Explained(Result, frozen=True, kw_only=True):
     expires_at: Annotated[int | None, says("When it expires, ms since the Unix epoch.")] = None
     gateways: Annotated[
         list[GatewayReached] | None,
-        says("Those that had members when it was accepted, or have given it to others since."),
+        says(
+            "Those that had members when it was accepted (an empty list: it was for nobody), or have given it"
+            " to others since."
+        ),
     ] = None
     written: Written = None
     withheld: Withheld = None

@@ -74,6 +74,7 @@ def explained(known: Trace, answers: Mapping[str, Counts]) -> Explained:
         each for each in gateways if each.gateway in reached or each.written or each.withheld or each.expired
     ]
     counted = [each for each in shown if each.written is not None]
+    any_counted = bool(counted) or known.reached == {}
     unknown: list[str] = []
     if (
         known.reached is None
@@ -95,9 +96,9 @@ def explained(known: Trace, answers: Mapping[str, Counts]) -> Explained:
         bytes=None if message is None else len(message.payload),
         expires_at=None if message is None else message.expires_ms or None,
         gateways=shown if shown or known.reached is not None else None,
-        written=sum(each.written or 0 for each in counted) if counted else None,
-        withheld=sum(each.withheld or 0 for each in counted) if counted else None,
-        expired=sum(each.expired or 0 for each in counted) if counted else None,
+        written=sum(each.written or 0 for each in counted) if any_counted else None,
+        withheld=sum(each.withheld or 0 for each in counted) if any_counted else None,
+        expired=sum(each.expired or 0 for each in counted) if any_counted else None,
         unknown=unknown,
     )
 

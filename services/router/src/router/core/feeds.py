@@ -25,8 +25,9 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final
 
-from router.core.effects import BatchRefused, Began, Effect, Ended, FeedItem, Ruled
+from router.core.effects import BackendEvent, BatchRefused, Began, Effect, Ended, FeedItem, Ruled
 from router.core.feed_ring import Entry, FeedRing, Place
+from router.core.undelivered import Undelivered
 from warren.envelope import Bodies, Deliver, Feed, LifeEnded, Named, Number, Reset, size_of
 from warren.position import LogPosition
 
@@ -73,6 +74,7 @@ class Feeds:
         self._shard = shard
         self._share = ring_bytes // SHARE
         self._ring = FeedRing(ring_bytes)
+        self._undelivered = Undelivered()
         self._life = ""  # the log's
         self._now: Place = (-1, 0)
         self._gateways: Mapping[str, tuple[int, int]] = {}
@@ -135,6 +137,8 @@ class Feeds:
                 case BatchRefused(gateway=gateway):
                     if self.speaking:
                         self._answer(gateway, LifeEnded(self._shard, effect.life, effect.counted))
+                case BackendEvent(kind="undelivered", message=Deliver() as message):
+                    self._undelivered.put(message)
                 case Ruled(new_life=True):
                     self._new_life(life, offset)
                 case _:
@@ -258,13 +262,13 @@ class Feeds:
         return [gateway for gateway in self._gateways if gateway not in self._chains] if self.speaking else []
 
     def reached(self, room: str, epoch: str, seq: int) -> dict[str, bool] | None:
-        """Return the gateways that a message was for, each with whether its chain has got there; None where
-        it has left the ring, or was for nobody. It looks through the whole ring.
+        """Return the gateways that a message was for (none: it was for nobody), each with whether its chain
+        has got there; None where it has left the ring. It looks through the whole ring.
         """
         for offset, index, gateways, item in self._ring.latest():
             if isinstance(item, Deliver) and item.seq == seq and item.room == room and item.epoch == epoch:
                 return {gateway: self._sent(gateway, (offset, index)) for gateway in gateways}
-        return None
+        return {} if (room, epoch, seq) in self._undelivered else None
 
     # ── inside ──────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -413,6 +417,7 @@ class Feeds:
     def _forget(self, life: str, floor: Place) -> None:
         self._life = life
         self._ring.begin(floor)
+        self._undelivered.clear()
         self._begun.clear()
         self._chains.clear()
         self._dirty.clear()
