@@ -112,7 +112,7 @@ SCHEMAS = st.recursive(
             lambda properties, required, more: {
                 "type": "object",
                 "properties": properties,
-                "required": required,
+                "required": [name for name in required if more or name in properties],
                 "additionalProperties": more,
             },
             st.dictionaries(NAMES, inner, min_size=1, max_size=3),
@@ -218,6 +218,10 @@ def test_every_one_of_two_keys_of_one_name_is_checked():
         ({"type": "object", "required": "a"}, "required must be a list of names"),
         ({"type": "object", "properties": {"a": True}, "maxProperties": 1}, "can't stand beside properties"),
         ({"type": "object", "properties": {"a": True}, "additionalProperties": {}}, "must be true or false"),
+        (
+            {"type": "object", "properties": {"a": True}, "required": ["a", "b"], "additionalProperties": False},
+            "b is required, but additionalProperties: false lets nobody send it",
+        ),
     ],
 )  # fmt: skip
 def test_what_can_not_be_checked_is_refused_when_it_is_read(schema, says):

@@ -272,6 +272,12 @@ class _Reading:
             raise InvalidSchema(f"{_at(path)}minProperties and maxProperties can't stand beside properties")
         if not isinstance(more, bool):
             raise InvalidSchema(f"{_at(path)}additionalProperties beside properties must be true or false")
+        unnamed = [name for name in required if name not in properties]
+        if unnamed and not more:
+            raise InvalidSchema(
+                f"{_at(path)}{unnamed[0]} is required, but additionalProperties: false lets nobody send it:"
+                " name it in properties"
+            )
         fields: list[tuple[str, Any, Any]] = []
         names: dict[str, str] = {}
         for at, name in enumerate(dict.fromkeys([*required, *properties])):
