@@ -1401,9 +1401,9 @@ class GatewayReached(TypedDict):
     # It was sent, in its place. False: it waits for the gateway. Missing: the gateway had no members then, or
     # that is not known any more.
     fed: NotRequired[bool]
-    # `counted`: the numbers are all; `partly`: there may be more, as the gateway had forgotten the message
-    # and has read it again; `behind`: it has not come there yet; `forgotten`: the gateway does not keep it
-    # (any more); `gone`: the gateway has ended; `silent`: it has not answered.
+    # `counted`: the numbers are all; `partly`: there may be more, as the gateway has read the message from a
+    # router and does not know what it did before; `behind`: it has not come there yet; `forgotten`: the
+    # gateway does not keep it (any more); `gone`: the gateway has ended; `silent`: it has not answered.
     state: Literal["behind", "counted", "forgotten", "gone", "partly", "silent"]
     # The room's last message that has come there.
     seq: NotRequired[int]

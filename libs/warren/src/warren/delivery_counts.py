@@ -26,7 +26,7 @@ class DeliveryCounts(msgspec.Struct, gc=False, eq=False):
     written: int = 0  # to their sockets, or it waits for these
     withheld: int = 0  # they read too slowly, or have gone before it was written
     expired: int = 0  # they would have been given it, but it had expired
-    whole: bool = True  # False: what was before the message was read (again) from a router is not among it
+    whole: bool = True  # False: what was before the message was read from a router is not among it
 
 
 def withhold(counts: Iterable[DeliveryCounts]) -> None:

@@ -474,7 +474,7 @@ class Counts(Kind, frozen=True, array_like=True, tag="32"):
     or it has no members of the room).
 
     ``kept`` False: the numbers are not known (any more). ``whole`` False: what was before the gateway has
-    read the message again is not among them.
+    read the message from a router is not among them.
     """
 
     gateway: str
