@@ -179,7 +179,8 @@ class GatewayReached(Result, frozen=True, kw_only=True):
         says(
             "`counted`: the numbers are all; `partly`: there may be more, as the gateway has read the message"
             " from a router and does not know what it did before; `behind`: it has not come there yet;"
-            " `forgotten`: the gateway does not keep it (any more); `gone`: the gateway has ended; `silent`: it has not answered."
+            " `forgotten`: the gateway does not keep it (any more); `gone`: the gateway has ended;"
+            " `silent`: it has not answered."
         ),
     ]
     seq: Annotated[int | None, says("The room's last message that has come there.")] = None
