@@ -59,20 +59,31 @@ def test_a_head_that_has_not_come_whole_counts_as_it_came():
 class Port:
     """A server under test, and what it has counted."""
 
-    def __init__(self, *, one_request: bool = False, request_timeout_s: float = 60.0) -> None:
+    def __init__(
+        self, *, one_request: bool = False, request_timeout_s: float = 60.0, function: bool = False
+    ) -> None:
         self.refused: Counter[str] = Counter()
         app = web.Application()
         app.add_routes(
             [web.get("/page", self._page), web.post("/page", self._page), web.get("/fault", self._fault)]
         )
         self.server = HttpServer(
-            app,
+            self._answer if function else app,
             HttpLimits(request_timeout_s, 0.1),
             one_request=one_request,
             refused=lambda reason: self.refused.update([reason]),
             hint="Mind the limit.",
         )
         self.port = 0
+
+    async def _answer(self, request: web.BaseRequest) -> web.Response:
+        if request.path == "/fault":
+            raise RuntimeError("a fault of ours")
+        size = 0
+        while chunk := await request.content.readany():
+            await asyncio.sleep(0)  # so that more comes than is read
+            size += len(chunk)
+        return web.Response(text=f"{size} bytes to {request.path}")
 
     async def _page(self, request: web.Request) -> web.Response:
         return web.Response(text=request.path)
@@ -337,3 +348,52 @@ async def test_a_body_ends_its_connection_beyond_a_bound_however_it_is_cut(size:
         head = b"POST /page HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n" % BODY_MAX_BYTES
         answer = await here.ask(head + b"x" * BODY_MAX_BYTES)
         assert " 200 " in answer.split("\r\n")[0]
+
+
+async def test_a_function_answers_as_an_application_does(caplog: pytest.LogCaptureFixture):
+    """What all answers have in common, faults, and the end of a connection are the same."""
+    async with port(function=True) as here:
+        reader, writer = await here.connect()
+        for _ in range(2):
+            writer.write(HEAD + b"\r\n")
+            assert b"\r\nServer: warren\r\n" in await reader.readuntil(b"/page")
+        writer.close()
+        answer = await here.ask(b"GET /fault HTTP/1.1\r\nHost: h\r\n\r\n")
+        assert answer.endswith("\r\n\r\nInternal error.\n")
+        assert "\r\nServer: warren\r\n" in answer
+        assert "aiohttp" not in answer
+        assert " 400 " in (await here.ask(NO_HTTP[1]))
+    assert len([record for record in caplog.records if record.getMessage() == "request_failed"]) == 1
+    async with port(function=True, one_request=True) as here:
+        assert (await here.ask(HEAD + b"\r\n" + HEAD + b"\r\n")).count("200 OK") == 1
+
+
+async def test_a_body_is_read_whole_however_often_reading_stops():
+    """It is larger than what is read ahead of whoever reads it, in one piece or in many, and others come
+    behind it.
+    """
+    size = 2_000_000
+    head = b"POST /page HTTP/1.1\r\nHost: h\r\n"
+    whole = head + b"Content-Length: %d\r\n\r\n" % size + b"x" * size
+    pieces = (
+        head + b"Transfer-Encoding: chunked\r\n\r\n" + b"3e8\r\n%b\r\n" % (b"x" * 1_000) * (size // 1_000)
+    )
+    last = head + b"Content-Length: 3\r\nConnection: close\r\n\r\nabc"
+    async with port(function=True) as here:
+        answer = await here.ask(whole + pieces + b"0\r\n\r\n" + last)
+    assert answer.count(f"{size} bytes to /page") == 2
+    assert answer.endswith("3 bytes to /page")
+
+
+async def test_a_body_that_has_come_is_not_looked_for_again(monkeypatch: pytest.MonkeyPatch):
+    """The parser is given each byte once, and nothing else, where nothing has stopped it."""
+    seen: list[bytes] = []
+    receive = web.RequestHandler.data_received
+    monkeypatch.setattr(
+        web.RequestHandler, "data_received", lambda self, data: (seen.append(data), receive(self, data))[1]
+    )
+    sent = b"POST /page HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nConnection: close\r\n\r\nabc"
+    async with port(function=True) as here:
+        assert (await here.ask(sent)).endswith("3 bytes to /page")
+    assert b"".join(seen) == sent
+    assert b"" not in seen

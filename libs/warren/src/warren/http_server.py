@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -67,6 +67,8 @@ _END = b"\r\n\r\n"
 
 _log = logs.get_logger(__name__)
 
+Answering = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
 
 def nobody(reason: str) -> None:
     """Count nothing."""
@@ -96,7 +98,7 @@ class HttpServer:
 
     def __init__(
         self,
-        app: web.Application,
+        app: web.Application | Answering,
         limits: HttpLimits,
         *,
         one_request: bool = False,
@@ -104,7 +106,8 @@ class HttpServer:
         hint: str = "",
         spoken: Callable[[int, str], tuple[bytes, str]] = plainly,
     ) -> None:
-        """``one_request``: a connection ends with its first answer. ``refused`` counts, by reason, who got no
+        """``app`` answers requests: an application with routes, or one function, which costs less for each.
+        ``one_request``: a connection ends with its first answer. ``refused`` counts, by reason, who got no
         further than this; ``hint`` follows where something was too long. ``spoken`` gives the body and the
         content type of what is answered without a request that could be read, from a status and a sentence.
         """
@@ -115,7 +118,7 @@ class HttpServer:
         self._app = app
         self._limits = limits
         self._one_request = one_request
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=limits.shutdown_timeout_s)
+        self._runner: web.BaseRunner | None = None
         self._acceptor: Acceptor | None = None
         self._lingering: set[_Lingering] = set()
         self._logged_at: float | None = None
@@ -132,7 +135,7 @@ class HttpServer:
         """Listen on all addresses of ``host``; return the port (a free one for 0). Raises OSError, with the
         address in its text, where it can't be had.
         """
-        self._app.on_response_prepare.append(self._finish)
+        self._runner = self._made()
         await self._runner.setup()
         sockets = await asyncio.to_thread(open_sockets, host, port)  # a name may have to be asked for
         chosen = int(sockets[0].getsockname()[1])
@@ -150,9 +153,22 @@ class HttpServer:
             raise
         return chosen
 
+    def _made(self) -> web.BaseRunner:
+        app, timeout_s = self._app, self._limits.shutdown_timeout_s
+        if isinstance(app, web.Application):
+            app.on_response_prepare.append(self._prepared)
+            return web.AppRunner(app, access_log=None, shutdown_timeout=timeout_s)
+
+        async def answer(request: web.BaseRequest) -> web.StreamResponse:
+            response = await app(request)
+            self._finish(request, response)
+            return response
+
+        return web.ServerRunner(web.Server(answer), shutdown_timeout=timeout_s)
+
     def _protocol(self) -> asyncio.Protocol:
         """Return the protocol of one accepted socket."""
-        server = self._runner.server
+        server = None if self._runner is None else self._runner.server
         if server is None:
             raise ConnectionAbortedError("the server has stopped")
         return _Protocol(self, server, asyncio.get_running_loop(), self._limits.request_timeout_s)
@@ -162,7 +178,8 @@ class HttpServer:
         acceptor, self._acceptor = self._acceptor, None
         if acceptor is not None:
             acceptor.close()
-        await self._runner.cleanup()
+        if self._runner is not None:
+            await self._runner.cleanup()
         for lingering in list(self._lingering):
             lingering.transport.abort()
 
@@ -192,7 +209,10 @@ class HttpServer:
         """What may follow the head of a request; None: there may be more requests."""
         return self._limits.body_max_bytes if self._one_request else None
 
-    async def _finish(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
+    async def _prepared(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
+        self._finish(request, response)
+
+    def _finish(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
         """Give each answer what all have in common, whoever made it."""
         response.headers[hdrs.SERVER] = NAME
         if self._one_request:
@@ -337,6 +357,13 @@ class _Protocol(web.RequestHandler):
         if known and most is None and data:  # aiohttp calls itself without any to go on with what it has
             self._count_later(len(data))
 
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """Read on, if reading had stopped. aiohttp asks for it behind each body, and would run the parser once
+        more for nothing.
+        """
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
+
     def _count_later(self, size: int) -> None:
         """Bound the heads of the requests behind the first, as that of the first is."""
         if self._request_count != self._parsed or self._in_body():
@@ -390,7 +417,9 @@ class _Protocol(web.RequestHandler):
             if request.writer.output_size > 0:
                 raise ConnectionError("an answer has begun already")
             body, kind = self._server.spoken(status, "Internal error.")
-            response = web.Response(status=status, body=body, headers={hdrs.CONTENT_TYPE: kind})
+            response = web.Response(
+                status=status, body=body, headers={hdrs.CONTENT_TYPE: kind, hdrs.SERVER: NAME}
+            )
             response.force_close()
             return response
         if isinstance(exc, LineTooLong):
