@@ -358,8 +358,8 @@ class _Protocol(web.RequestHandler):
             self._count_later(len(data))
 
     def resume_reading(self, resume_parser: bool = True) -> None:
-        """Read on, if reading had stopped. aiohttp asks for it behind each body, and would run the parser once
-        more for nothing.
+        """Read on, if reading had stopped. aiohttp asks for it behind each body, and would run the parser
+        once more for nothing.
         """
         if self._reading_paused:
             super().resume_reading(resume_parser)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -67,8 +67,7 @@ class Verb:
         return self.scope or self.name
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(msgspec.Struct, frozen=True):
     """One command of a backend: checked, and not allowed yet. ``id`` is what makes it count once (empty: it
     has none).
     """
@@ -81,8 +80,7 @@ class Command:
     read: AnyRead | None = None  # what the speaker of a shard is asked
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(msgspec.Struct, frozen=True):
     """A message that is to be written into a log. ``address`` as the backend has said it."""
 
     address: str
@@ -133,8 +131,7 @@ VERBS: Final[Mapping[str, Verb]] = {
 SCOPE_VERBS: Final = frozenset(verb.needs for verb in VERBS.values()) | {"broadcast"}
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
+class Given(msgspec.Struct, frozen=True):
     """What came with a command besides its body: ``id`` and ``traceparent`` (headers'), the time, and how
     large a message's payload may be. Where ``agrees``, an id in the body must be the same one; else that
     counts.
@@ -438,7 +435,7 @@ def _of_address(problem: Problem) -> bool:
 
 def _under(given: Given, ident: str) -> Given:
     """Return what was given, under another id."""
-    return replace(given, id=ident)
+    return msgspec.structs.replace(given, id=ident)
 
 
 # Which field a reason of the notification parser is about.

@@ -9,7 +9,8 @@ only of what the parser has found to be JSON.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from warren.address import EVERYONE, is_connection, is_room, is_user, user_room
 from warren.contract.fields import MAX_EXPIRATION_MS, MESSAGE_ID_MAX
@@ -28,8 +29,7 @@ RECEIPTS: Mapping[str | None, int] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Notification:
+class Notification(msgspec.Struct, frozen=True):
     """A backend's message as it came, without anything of the bus."""
 
     key: str  # the routing key

@@ -8,6 +8,7 @@ level debug: they are as many as an application's messages.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Final
 
 from router.core.control import Command, Verb
@@ -29,8 +30,16 @@ class Audit:
         self._metrics = metrics
         self._protocol = protocol
 
-    def done(self, verb: Verb, command: Command | Problem, answer: object, *, by: str, trace_id: str) -> None:
-        """Tell of one command that was done, or refused."""
+    def done(
+        self,
+        verb: Verb,
+        command: Command | Problem,
+        answer: object,
+        *,
+        by: str,
+        trace_id: Callable[[], str],
+    ) -> None:
+        """Tell of one command that was done, or refused. ``trace_id`` is asked for where there is a line."""
         self._metrics.commands(verb.name)
         problem = answer if isinstance(answer, Problem) else None
         if problem is not None:
@@ -55,5 +64,5 @@ class Audit:
             failed=answer.failed if isinstance(answer, Outcomes) else None,
             code=problem.code.value if problem is not None else None,
             reason=problem.detail if problem is not None and problem.code.status == 403 else None,
-            trace_id=trace_id or None,
+            trace_id=trace_id() or None,
         )

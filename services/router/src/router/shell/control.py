@@ -9,6 +9,7 @@ in time is told that its fate is not known, and may send it again under the same
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -94,22 +95,21 @@ class Control:
 
     async def do(self, command: Command, scopes: tuple[Scope, ...]) -> Answer:
         """Do a command as far as these scopes allow it; return what it came to."""
-        refusal = control.refusal(command, scopes)
-        if refusal is not None:
-            return refusal
-        match command.body:
+        match command.body:  # of messages each is asked about by itself
             case Publish() as body:
                 (answer,) = await self._publish(command.messages, scopes, body)
                 return answer
             case Batch() | Broadcast() as body:
                 answers = await self._publish(command.messages, scopes, body)
                 return _outcomes(command.messages, answers)
-            case _ if command.entry is not None:
-                return await self._change(command.verb, command.entry)
-            case _ if command.read is not None:
-                return await self._read(command, command.read)
-            case _:
-                raise TypeError(f"nothing is to be done for {command.verb.name}")
+        refusal = control.refusal(command, scopes)
+        if refusal is not None:
+            return refusal
+        if command.entry is not None:
+            return await self._change(command.verb, command.entry)
+        if command.read is not None:
+            return await self._read(command, command.read)
+        raise TypeError(f"nothing is to be done for {command.verb.name}")
 
     # ── who is where, changed ───────────────────────────────────────────────────────────────────────────────
 
@@ -297,9 +297,15 @@ def _changed(verb: Verb, ident: str, text: bytes) -> Answer:
 
 
 async def _all_done(futures: Sequence[asyncio.Future[Any]], within_s: float) -> None:
-    """Return when all are done, or the time is over."""
-    if futures and within_s > 0:
-        await asyncio.wait(futures, timeout=within_s)
+    """Return when all are done, or the time is over; then the first that is not is cancelled. Whoever else
+    may cancel one must not: it would be taken for the end of the caller's task.
+    """
+    if within_s <= 0:
+        return
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(within_s):  # asyncio.wait would cost three times as much
+            for future in futures:
+                await future
 
 
 def _done(future: asyncio.Future[Any]) -> bool:

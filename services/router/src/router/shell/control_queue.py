@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -152,7 +153,7 @@ class ControlQueue:
             self._metrics.command_problems(ProblemCode.INVALID_MESSAGE.value)
             return
         by = properties.user_id or properties.app_id or ""
-        self._audit.done(verb, command, answer, by=by, trace_id=_trace(properties))
+        self._audit.done(verb, command, answer, by=by, trace_id=partial(_trace, properties))
 
     async def _settle(self, delivery: Delivery, answer: Answer) -> None:
         """Answer, set aside what is invalid, and settle the delivery."""

@@ -12,8 +12,9 @@ import asyncio
 import logging
 import secrets
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Protocol
 
 import msgspec
@@ -32,7 +33,8 @@ from warren import __version__
 from warren.contract.application_schemas import ApplicationSchemas
 from warren.contract.asyncapi import asyncapi
 from warren.contract.problem import PROBLEM_TYPE
-from warren.http_server import HttpLimits, HttpServer
+from warren.http_server import NAME, HttpLimits, HttpServer
+from warren.http_success import HttpSuccess
 from warren.logs import event, get_logger
 from warren.namespaces import Namespaces
 from warren.telemetry import is_valid, trace_id
@@ -69,8 +71,9 @@ _BUSY: Final = Problem(
 )
 
 _logger = get_logger("router.http_api")
+_encoder: Final = msgspec.json.Encoder()
 _TRACE: Final = web.RequestKey("trace", str)
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_BY_PATH: Final = {f"/v1/{name}": verb for name, verb in VERBS.items()}
 
 
 class KeySource(Protocol):
@@ -135,6 +138,7 @@ class HttpApi:
         self._namespaces = namespaces
         self._asyncapi = b""
         self._server: HttpServer | None = None
+        self._success = HttpSuccess(NAME, JSON, _HEADERS)
         context.metrics.waiting_from("http_api", lambda: self._open.total())
 
     async def start(self) -> None:
@@ -144,10 +148,8 @@ class HttpApi:
         await self.keys.start()
         application = ApplicationSchemas.of(self._namespaces)
         self._asyncapi = msgspec.json.encode(asyncapi(self._topology, __version__, application))
-        app = web.Application(middlewares=[self._spoken], client_max_size=0)
-        app.router.add_route("*", "/{path:.*}", self._answer, expect_handler=_expected)
         limits = HttpLimits(KEEPALIVE_S, STOP_S, self._limits.connections, _full())
-        self._server = HttpServer(app, limits, refused=self._refused, spoken=_unread)
+        self._server = HttpServer(self._spoken, limits, refused=self._refused, spoken=_unread)
         self.port = await self._server.start(self._limits.host, self._limits.port)
         event(_logger, "http_api_listens", host=self._limits.host, port=self.port)
 
@@ -163,81 +165,76 @@ class HttpApi:
 
     # ── one request ─────────────────────────────────────────────────────────────────────────────────────────
 
-    @web.middleware
-    async def _spoken(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def _spoken(self, request: web.BaseRequest) -> web.StreamResponse:
         """Whatever goes wrong is said as a problem."""
         try:
-            return await handler(request)
+            if hdrs.EXPECT in request.headers:
+                refusal = await _expected(request)
+                if refusal is not None:
+                    return refusal
+            return await self._answer(request)
         except web.HTTPException as error:  # aiohttp's own
             code = _BY_STATUS.get(error.status, ProblemCode.INVALID_FORMAT)
-            return _refusal(Problem(code, error.reason or "It can't be served."), _trace(request))
+            return _refusal(Problem(code, error.reason or "It can't be served."), request)
         except web.RequestPayloadError:
             problem = Problem(ProblemCode.INVALID_FORMAT, "The body can't be read.")
-            return _refusal(problem, _trace(request), close=True)
+            return _refusal(problem, request, close=True)
         except Exception as error:  # noqa: BLE001 - ours
-            trace = _trace(request)
-            event(_logger, "http_api_failed", level=logging.ERROR, error=error, trace_id=trace)
-            return _refusal(Problem(ProblemCode.INTERNAL, "Our fault; the log has the trace id."), trace)
+            event(_logger, "http_api_failed", level=logging.ERROR, error=error, trace_id=_trace(request))
+            return _refusal(Problem(ProblemCode.INTERNAL, "Our fault; the log has the trace id."), request)
 
-    async def _answer(self, request: web.Request) -> web.StreamResponse:
-        trace = _trace(request)
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.rel_url.raw_path
         reads = request.method in ("GET", "HEAD")
-        if path in ("/v1/", "/v1/openapi.json", "/v1"):
-            if not reads:
-                return _not_allowed("GET, HEAD", trace)
-            return self._shown(path)
-        if path == ASYNCAPI_PATH:
-            return self._described(request, trace) if reads else _not_allowed("GET, HEAD", trace)
-        verb = VERBS.get(path.removeprefix("/v1/")) if path.startswith("/v1/") else None
+        verb = _BY_PATH.get(path)
         if verb is None:
-            return _refusal(Problem(ProblemCode.NOT_FOUND, "There is no such path; /v1/ lists them."), trace)
+            return self._told(request, path, reads=reads)
         if request.method != "POST" and not (reads and verb.reads):
-            return _not_allowed("POST, GET, HEAD" if verb.reads else "POST", trace)
+            return _not_allowed("POST, GET, HEAD" if verb.reads else "POST", request)
         key = self._known(request)
         if isinstance(key, Problem):
             self._metrics.command_problems(key.code.value)
-            return _refusal(key, trace)
+            return _refusal(key, request)
         if self._open[key.name] >= max(1, self._limits.connections // 2):
-            return _refusal(_BUSY, trace)
+            return _refusal(_BUSY, request)
         self._open[key.name] += 1
         try:
-            return await self._done(request, verb, key, trace)
+            return await self._done(request, verb, key)
         finally:
             self._open[key.name] -= 1
             if not self._open[key.name]:
                 del self._open[key.name]
 
-    async def _done(self, request: web.Request, verb: Verb, key: ApiKey, trace: str) -> web.StreamResponse:
+    async def _done(self, request: web.BaseRequest, verb: Verb, key: ApiKey) -> web.StreamResponse:
         began = self._clock.monotonic()
         late_ms = self._use.take(key.name, key.rate, 1, began)
         if late_ms:
             problem = Problem(ProblemCode.RATE_LIMITED, "The key's rate is used up.", (), late_ms)
             self._metrics.command_problems(problem.code.value)
-            return _refusal(problem, trace)
+            return _refusal(problem, request)
         given = self._given(request)
         if not given.id and "Idempotency-Key" in request.headers:
             return _refusal(
-                Problem(ProblemCode.INVALID_MESSAGE, "The header Idempotency-Key is empty."), trace
+                Problem(ProblemCode.INVALID_MESSAGE, "The header Idempotency-Key is empty."), request
             )
         if request.method != "POST":
             command = parse_query(verb, request.rel_url.query.items(), given)
-            return await self._run(verb, command, key, trace, began)
-        most = max_body(verb, self._limits.max_payload)
-        room = most if request.content_length is None else min(most, request.content_length)
+            return await self._run(request, verb, command, key, began)
+        most, length = max_body(verb, self._limits.max_payload), request.content_length
+        room = most if length is None else min(most, length)
         if self._bytes + room > BODIES_BYTES:
-            return _refusal(_BUSY, trace, close=True)
+            return _refusal(_BUSY, request, close=True)
         self._bytes += room
         try:
             body = await _body(request, most)
             if isinstance(body, Problem):
-                return _refusal(body, trace, close=body.code is ProblemCode.REQUEST_TIMEOUT)
-            return await self._run(verb, parse_command(verb, body, given), key, trace, began)
+                return _refusal(body, request, close=body.code is ProblemCode.REQUEST_TIMEOUT)
+            return await self._run(request, verb, parse_command(verb, body, given), key, began)
         finally:
             self._bytes -= room
 
     async def _run(
-        self, verb: Verb, command: Command | Problem, key: ApiKey, trace: str, began: float
+        self, request: web.BaseRequest, verb: Verb, command: Command | Problem, key: ApiKey, began: float
     ) -> web.StreamResponse:
         answer: Answer
         if isinstance(command, Problem):
@@ -246,11 +243,23 @@ class HttpApi:
             if len(command.messages) > 1:
                 self._use.take(key.name, key.rate, len(command.messages) - 1, began)
             answer = await self._control.do(command, key.scopes)
-        self._audit.done(verb, command, answer, by=key.name, trace_id=trace)
+        self._audit.done(verb, command, answer, by=key.name, trace_id=partial(_trace, request))
         self._metrics.hop_seconds("http_api", self._clock.monotonic() - began)
         if isinstance(answer, Problem):
-            return _refusal(answer, trace)
-        return web.Response(body=msgspec.json.encode(answer), content_type=JSON, headers=_HEADERS)
+            return _refusal(answer, request)
+        now_s = self._clock.wall_us() // 1_000_000
+        return self._success.response(request, _encoder.encode(answer), now_s)
+
+    def _told(self, request: web.BaseRequest, path: str, *, reads: bool) -> web.StreamResponse:
+        """Return what is served besides commands."""
+        shown = path in ("/v1/", "/v1/openapi.json", "/v1")
+        if not shown and path != ASYNCAPI_PATH:
+            return _refusal(
+                Problem(ProblemCode.NOT_FOUND, "There is no such path; /v1/ lists them."), request
+            )
+        if not reads:
+            return _not_allowed("GET, HEAD", request)
+        return self._shown(path) if shown else self._described(request)
 
     def _shown(self, path: str) -> web.StreamResponse:
         if path == "/v1":
@@ -261,15 +270,15 @@ class HttpApi:
             )
         return web.Response(body=self._document, content_type=JSON, headers=_HEADERS)
 
-    def _described(self, request: web.Request, trace: str) -> web.StreamResponse:
+    def _described(self, request: web.BaseRequest) -> web.StreamResponse:
         """Show the AsyncAPI document to whoever has a key: an application's schemas are not everybody's."""
         key = self._known(request)
         if isinstance(key, Problem):
             self._metrics.command_problems(key.code.value)
-            return _refusal(key, trace)
+            return _refusal(key, request)
         return web.Response(body=self._asyncapi, content_type=JSON, headers=_HEADERS)
 
-    def _known(self, request: web.Request) -> ApiKey | Problem:
+    def _known(self, request: web.BaseRequest) -> ApiKey | Problem:
         """Return whose key it is. A right key is let in whatever others at its address do."""
         scheme, _, text = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
         given = text.strip().encode("utf-8", "surrogateescape")
@@ -289,7 +298,7 @@ class HttpApi:
             "The key is not known." if given else "A key is needed: Authorization: Bearer KEY.",
         )
 
-    def _given(self, request: web.Request) -> Given:
+    def _given(self, request: web.BaseRequest) -> Given:
         return Given(
             now_us=self._clock.wall_us(),
             max_bytes=self._limits.max_payload,
@@ -298,42 +307,46 @@ class HttpApi:
         )
 
 
-async def _expected(request: web.Request) -> web.StreamResponse | None:
+async def _expected(request: web.BaseRequest) -> web.StreamResponse | None:
     """Ask for the body where its sender waits for that (RFC 9110 section 10.1.1)."""
     if request.headers.get(hdrs.EXPECT, "").strip().lower() != "100-continue":
         problem = Problem(ProblemCode.EXPECTATION_FAILED, "Expect: 100-continue, or none.")
-        return _refusal(problem, _trace(request))
+        return _refusal(problem, request)
     await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     request.writer.output_size = 0  # the answer has not begun
     return None
 
 
-async def _body(request: web.Request, most: int) -> bytes | Problem:
+async def _body(request: web.BaseRequest, most: int) -> bytes | Problem:
     """Return a request's body, or why it is not read."""
-    if request.headers.get(hdrs.CONTENT_ENCODING, "identity").strip().lower() != "identity":
+    headers, content = request.headers, request.content
+    if headers.get(hdrs.CONTENT_ENCODING, "identity").strip().lower() != "identity":
         return Problem(ProblemCode.UNSUPPORTED_MEDIA_TYPE, "The body must not be compressed.")
-    kind = request.headers.get(hdrs.CONTENT_TYPE, "").partition(";")[0].strip().lower()
-    if kind != JSON:
+    kind = headers.get(hdrs.CONTENT_TYPE, "")
+    if kind != JSON and kind.partition(";")[0].strip().lower() != JSON:
         return Problem(ProblemCode.UNSUPPORTED_MEDIA_TYPE, f"The Content-Type must be {JSON}.")
-    large = Problem(ProblemCode.MESSAGE_TOO_LARGE, f"The body may have at most {most} bytes.")
-    if request.content_length is not None and request.content_length > most:
-        return large
-    if request.content.is_eof():  # it is here already, as nearly always
-        whole = request.content.read_nowait()
-        return whole if len(whole) <= most else large
+    if (request.content_length or 0) > most:
+        return _large(most)
+    if content.is_eof():  # it is here already, as nearly always
+        whole = content.read_nowait()
+        return whole if len(whole) <= most else _large(most)
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_S):
-            while chunk := await request.content.readany():
+            while chunk := await content.readany():
                 body += chunk
                 if len(body) > most:
-                    return large
+                    return _large(most)
     except TimeoutError:
         return Problem(ProblemCode.REQUEST_TIMEOUT, f"The body did not come within {BODY_S:g} s.")
     return bytes(body)
 
 
-def _trace(request: web.Request) -> str:
+def _large(most: int) -> Problem:
+    return Problem(ProblemCode.MESSAGE_TOO_LARGE, f"The body may have at most {most} bytes.")
+
+
+def _trace(request: web.BaseRequest) -> str:
     """Return the trace id of a request: its sender's, or one of its own."""
     known = request.get(_TRACE)
     if known is None:
@@ -344,7 +357,7 @@ def _trace(request: web.Request) -> str:
 
 
 def _refusal(
-    problem: Problem, trace: str, more: Mapping[str, str] | None = None, *, close: bool = False
+    problem: Problem, request: web.BaseRequest, more: Mapping[str, str] | None = None, *, close: bool = False
 ) -> web.Response:
     headers = {**_HEADERS, **(more or {})}
     if problem.retry_after_ms:
@@ -353,7 +366,7 @@ def _refusal(
         headers[hdrs.WWW_AUTHENTICATE] = 'Bearer realm="warren"'
     response = web.Response(
         status=problem.code.status,
-        body=encoded(problem, trace),
+        body=encoded(problem, _trace(request)),
         headers={**headers, hdrs.CONTENT_TYPE: PROBLEM_TYPE},
     )
     if close:
@@ -361,9 +374,9 @@ def _refusal(
     return response
 
 
-def _not_allowed(methods: str, trace: str) -> web.Response:
+def _not_allowed(methods: str, request: web.BaseRequest) -> web.Response:
     problem = Problem(ProblemCode.METHOD_NOT_ALLOWED, f"This path has the methods {methods}.")
-    return _refusal(problem, trace, {hdrs.ALLOW: methods})
+    return _refusal(problem, request, {hdrs.ALLOW: methods})
 
 
 def _unread(status: int, sentence: str) -> tuple[bytes, str]:
