@@ -26,6 +26,9 @@ class Transport:
 class Socket:
     transport: Transport = field(default_factory=Transport)
 
+    def write(self, data: bytes) -> None:
+        self.transport.write(data)
+
 
 @pytest.fixture
 def socket() -> Socket:

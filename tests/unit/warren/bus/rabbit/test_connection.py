@@ -20,7 +20,7 @@ from tests.support.eventually import eventually
 from warren.bus import Source
 from warren.bus.rabbit.bus import ConnectionTimes, RabbitBus
 from warren.bus.rabbit.channel import RabbitChannel
-from warren.bus.rabbit.connection import RabbitConnection, Socket
+from warren.bus.rabbit.connection import OUT_BYTES, RabbitConnection, Socket, Writer
 from warren.bus.rabbit.frames import MalformedFrame
 from warren.topology import Topology
 
@@ -293,3 +293,101 @@ async def test_who_waits_for_place_is_woken(server: AmqpServer) -> None:
         await last
     assert not socket.writable
     await connection.close()
+
+
+class Written(asyncio.Transport):
+    """A transport that writes down what it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes: list[bytes] = []
+        self.ended = ""
+
+    def write(self, data: bytes) -> None:
+        assert not self.ended
+        self.writes.append(bytes(data))
+
+    def is_closing(self) -> bool:
+        return bool(self.ended)
+
+    def close(self) -> None:
+        self.ended = self.ended or "closed"
+
+    def write_eof(self) -> None:
+        self.ended = "eof"
+
+
+@pytest.fixture
+def written(socket: Socket) -> Written:
+    transport = Written()
+    socket.connection_made(transport)
+    return transport
+
+
+async def test_what_is_written_in_one_turn_of_the_loop_goes_in_two_writes(
+    socket: Socket, written: Written
+) -> None:
+    """The first at once, so that it waits for nothing, and the others together, in their order; the next turn
+    begins again.
+    """
+    for turn in range(2):
+        del written.writes[:]
+        socket.write(b"a")
+        assert written.writes == [b"a"]
+        for each in (b"b", b"c", b"d"):
+            socket.write(each)
+        assert written.writes == [b"a"], turn
+        await asyncio.sleep(0)
+        assert written.writes == [b"a", b"bcd"], turn
+    await asyncio.sleep(0)
+    assert written.writes == [b"a", b"bcd"]
+
+
+async def test_much_does_not_wait_for_the_end_of_a_turn(socket: Socket, written: Written) -> None:
+    """So what waits is bounded, and the transport can say that it is full."""
+    chunk = b"x" * (OUT_BYTES // 4)
+    for _ in range(9):
+        socket.write(chunk)
+    assert list(map(len, written.writes)) == [len(chunk), OUT_BYTES, OUT_BYTES]
+    socket.write(b"y")
+    await asyncio.sleep(0)
+    assert written.writes[3:] == [b"y"]
+
+
+async def test_what_aiormq_writes_goes_behind_what_was_written_before(
+    socket: Socket, written: Written, passed: Passed
+) -> None:
+    """A frame that ends a channel must not overtake a publish on it; an end of the connection loses nothing
+    that was written.
+    """
+    writer = Writer(socket, passed, asyncio.get_running_loop())
+    for each in (b"1", b"2"):
+        socket.write(each)
+    writer.write(b"close")
+    socket.write(b"3")
+    writer.writelines([b"4", b"5"])
+    socket.write(b"6")
+    assert b"".join(written.writes) == b"12close345"
+    writer.close()
+    assert b"".join(written.writes) == b"12close3456"
+    await asyncio.sleep(0)
+    assert written.ended == "closed"
+
+
+async def test_what_waits_for_a_socket_that_has_gone_is_dropped(socket: Socket, written: Written) -> None:
+    """Its channels say that nothing was confirmed."""
+    socket.write(b"1")
+    socket.write(b"2")
+    written.close()
+    await asyncio.sleep(0)
+    assert written.writes == [b"1"]
+
+
+async def test_the_end_of_what_we_send_comes_last(socket: Socket, written: Written, passed: Passed) -> None:
+    """What waits goes before it."""
+    writer = Writer(socket, passed, asyncio.get_running_loop())
+    socket.write(b"1")
+    socket.write(b"2")
+    writer.write_eof()
+    assert (written.writes, written.ended) == ([b"1", b"2"], "eof")
+    await asyncio.sleep(0)

@@ -93,7 +93,7 @@ class AckBuffer:
         if head:  # all before it are settled, and the rejects among them go first
             told.append(frames.ack(self._channel, head, multiple=True))
         told += [frames.ack(self._channel, tag, multiple=False) for tag in sorted(acks)]
-        self._socket.transport.write(b"".join(told))
+        self._socket.write(b"".join(told))
 
     def _done(self) -> None:
         telling, self._telling = self._telling, None

@@ -170,9 +170,7 @@ class RabbitChannel(HookedChannel):
             raise ValueError("the properties do not fit one AMQP frame")
         method = frames.publish_method(self.number, exchange, key, mandatory)
         self._acks.tell()  # who appends after an ack may rely on it that the ack is through
-        self._socket.transport.write(
-            b"".join((method, *frames.content(self.number, encoded, body, self._body_bytes)))
-        )
+        self._socket.write(b"".join((method, *frames.content(self.number, encoded, body, self._body_bytes))))
         self._published = number
         confirm = self._confirms[number] = asyncio.get_running_loop().create_future()
         return confirm

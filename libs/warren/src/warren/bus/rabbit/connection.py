@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Iterable
 from math import inf
 from struct import Struct
 from typing import Any, Protocol, cast
@@ -23,6 +24,7 @@ from warren.bus.rabbit.aiormq_internals import HookedConnection, Streams
 from warren.bus.rabbit.frames import MalformedFrame
 
 READ_BYTES = 1024 * 1024  # what of aiormq's own frames is read ahead
+OUT_BYTES = 64 * 1024  # so much does not wait for the end of a turn of the loop
 ALIVE_S = 1.0  # how often aiormq hears that frames have come which it did not see
 _HEAD = Struct(">BHI")  # type, channel, size (AMQP 0-9-1, 4.2.3)
 _HEAD_BYTES = 7
@@ -61,6 +63,9 @@ class Socket(asyncio.StreamReaderProtocol):
         self._ending = False  # nothing more comes, and nothing rests
         self._told_at = 0.0
         self._waiting: list[asyncio.Future[None]] = []
+        self._out: list[bytes] = []  # what goes at the end of this turn of the loop
+        self._out_bytes = 0
+        self._wrote = False  # something was written in this turn
 
     # ── in ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -148,6 +153,30 @@ class Socket(asyncio.StreamReaderProtocol):
 
     # ── out ─────────────────────────────────────────────────────────────────────────────────────────────────
 
+    def write(self, data: bytes) -> None:
+        """Write at once what comes first in a turn of the loop, and what comes behind it in the same turn
+        together, at its end: each write is a system call, and wakes the broker.
+        """
+        if not self._wrote:
+            self._wrote = True
+            self._loop.call_soon(self._end_turn)
+            self.transport.write(data)
+            return
+        self._out.append(data)
+        self._out_bytes += len(data)
+        if self._out_bytes >= OUT_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits for the end of the turn."""
+        out, self._out, self._out_bytes = self._out, [], 0
+        if out and not self.transport.is_closing():
+            self.transport.write(b"".join(out))
+
+    def _end_turn(self) -> None:
+        self._wrote = False
+        self.flush()
+
     def pause_writing(self) -> None:
         """Handle a full write buffer."""
         super().pause_writing()
@@ -175,6 +204,35 @@ class Socket(asyncio.StreamReaderProtocol):
                 future.set_result(None)
 
 
+class Writer(asyncio.StreamWriter):
+    """Writes aiormq's own frames, behind what was written before them."""
+
+    def __init__(self, socket: Socket, reader: asyncio.StreamReader, loop: asyncio.AbstractEventLoop) -> None:
+        """``socket`` is connected, and ``reader`` is what aiormq reads."""
+        super().__init__(socket.transport, socket, reader, loop)
+        self._socket = socket
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Write a frame."""
+        self._socket.flush()
+        super().write(data)
+
+    def writelines(self, data: Iterable[bytes | bytearray | memoryview]) -> None:
+        """Write frames."""
+        self._socket.flush()
+        super().writelines(data)
+
+    def write_eof(self) -> None:
+        """Say that nothing more comes."""
+        self._socket.flush()
+        super().write_eof()
+
+    def close(self) -> None:
+        """Close the socket once all is written."""
+        self._socket.flush()
+        super().close()
+
+
 def _no_head(head: bytes, most: int) -> str:
     if head.startswith(_PROTOCOL):
         return "the broker speaks another version of AMQP than 0-9-1"
@@ -198,7 +256,7 @@ class RabbitConnection(HookedConnection):
         socket = Socket(reader, loop)
         await loop.create_connection(lambda: socket, host=url.host or "", port=url.port or 0, ssl=tls)
         self._socket = socket
-        return reader, asyncio.StreamWriter(socket.transport, socket, reader, loop)
+        return reader, Writer(socket, reader, loop)
 
     async def connect(self, client_properties: dict[str, Any] | None = None) -> bool:
         """Connect, and hold the broker to the size of frames that was agreed."""
