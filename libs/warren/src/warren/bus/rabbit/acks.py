@@ -152,7 +152,7 @@ class RabbitDelivery:
     def properties(self) -> Properties:
         """Its properties."""
         if self._properties is None:
-            self._properties = frames.decode_properties(frames.decode_header(self._content.header))
+            self._properties = frames.properties_of(self._content.header)
         return self._properties
 
     @property

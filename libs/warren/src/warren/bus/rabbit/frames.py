@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime
 import struct
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from pamqp import commands as spec
 
 import warren.bus.rabbit.pamqp_patch  # noqa: F401 - or a stranger's message would end the connection
 from warren.bus import HeaderValue, Properties
+from warren.bus.rabbit.plain_properties import decode_plain, encode_plain
 
 METHOD: Final = 1  # types of frames (AMQP 0-9-1, 4.2.3)
 HEADER: Final = 2
@@ -71,6 +73,12 @@ def encode_properties(properties: Properties, persistent: bool) -> bytes:
     pamqp writes a float in headers with 32 bits. Raises ValueError, TypeError or OverflowError for what AMQP
     can't carry.
     """
+    plain = encode_plain(properties, persistent)
+    return encode_any(properties, persistent) if plain is None else plain
+
+
+def encode_any(properties: Properties, persistent: bool) -> bytes:
+    """Return the same, whatever they are like; pamqp's work."""
     stamp = properties.timestamp_ms
     expiration = properties.expiration_ms
     return spec.Basic.Properties(
@@ -239,8 +247,16 @@ def decode_header(payload: bytes) -> spec.Basic.Properties:
     return header.properties
 
 
+def properties_of(header: bytes) -> Properties:
+    """Return what Warren uses of the properties in a content header's payload."""
+    plain = decode_plain(header)
+    if plain is None:
+        return decode_properties(decode_header(header))
+    return plain if plain.app_id is None or marked(plain.app_id) is None else replace(plain, app_id=None)
+
+
 def decode_properties(raw: spec.Basic.Properties) -> Properties:
-    """Return what Warren uses of a message's properties."""
+    """Return what Warren uses of a message's properties, whatever they are like."""
     stamp: datetime.datetime | None = raw.timestamp
     expiration = raw.expiration or ""
     return Properties(
