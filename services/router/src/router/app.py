@@ -114,6 +114,7 @@ class Router:
         self._inbox = PeerInbox(
             context, own_queue, self.peers, self.shards, self._stale_queues, self._receipts, self._calls
         )
+        self._peer_messages.own_to(self._inbox.take_own)
         self._speaker_probes = SpeakerProbes(context, self.placement, self._inbox)
         dead_letters = DeadLetters(publisher, topology.notify_dead, self.metrics)
         sandbox = SandboxProcess()

@@ -15,7 +15,18 @@ from router.core.gateway_leases import GatewayLeases
 from router.shell import egress as module
 from router.shell.egress import ANSWERS, ANSWERS_BYTES, BODIES, BODIES_BYTES, IDLE_S, Egress
 from warren.batch import BatchLimits, Pace
-from warren.envelope import Bodies, Deliver, Feed, LifeEnded, Named, Page, Speaker, decode, size_of
+from warren.envelope import (
+    Bodies,
+    Deliver,
+    Feed,
+    LifeEnded,
+    Named,
+    Page,
+    ProgressQuery,
+    Speaker,
+    decode,
+    size_of,
+)
 from warren.errors import BusUnavailable, NotConfirmed, Unroutable
 from warren.position import LogPosition
 from warren.telemetry import Tracing, trace_id
@@ -399,3 +410,23 @@ async def test_a_sampled_message_has_a_span_for_each_gateway_and_one_for_all():
     assert harness.items("g1")[0].trace == ""
     await harness.egress.close()
     tracing.shutdown()
+
+
+async def test_a_question_goes_behind_what_the_feeds_have(harness):
+    """So that its answer counts that too; once, however often it is asked meanwhile, and by itself where there
+    is nothing else.
+    """
+    harness.bus.held = True
+    harness.put(0, "g1", say(1))
+    await eventually(lambda: len(harness.heard("g1")) == 1)
+    for _ in range(3):
+        harness.egress.ask("g1", ProgressQuery("r1", 0))
+    harness.put(0, "g1", say(2))
+    harness.egress.tell("g1", Speaker("r1", 0))
+    harness.bus.release()
+    await eventually(lambda: len(harness.heard("g1")) == 2)
+    first, feed, last = harness.heard("g1")[1]
+    assert (first, last) == (Speaker("r1", 0), ProgressQuery("r1", 0))
+    assert [item for _, _, item in feed.items] == [say(2)]
+    harness.egress.ask("g1", ProgressQuery("r1", 0))
+    await eventually(lambda: list(map(list, harness.heard("g1")[2:])) == [[ProgressQuery("r1", 0)]])

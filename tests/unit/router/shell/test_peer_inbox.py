@@ -17,6 +17,7 @@ from router.shell.stale_queues import StaleQueues
 from warren.address import shard_of
 from warren.envelope import (
     Ack,
+    CommandResult,
     Counts,
     Heartbeat,
     HistoryQuery,
@@ -146,6 +147,20 @@ async def test_who_does_not_hear_itself_takes_nobody_for_dead():
         harness.hear(RouterHeartbeat("r1", 1))
         harness.inbox.tick()
     assert (harness.gateways.living, harness.routers.living) == ({"g1"}, {"r1"})
+
+
+async def test_what_a_router_says_to_itself_is_no_sign_that_others_can_be_heard():
+    """It is dealt with, and what fails in it is counted; who lives is not judged by it."""
+    harness = await Harness().start()
+    harness.hear(RouterHeartbeat("r1", 1), RouterHeartbeat("r2", 1))
+    result = harness.calls.result("@ann", "m")
+    for _ in range(4):
+        harness.clock.advance(0.9)
+        harness.inbox.take_own([CommandResult("m", "@ann", b"{}"), Ack("g1~1", "a", "m", "", 1)])
+        harness.inbox.tick()
+    assert result.result() == b"{}"
+    assert harness.rejected() == 4
+    assert harness.routers.living == {"r1", "r2"}
 
 
 async def test_the_doors_of_the_dead_are_closed():

@@ -54,6 +54,19 @@ async def test_what_is_told_together_goes_to_each_router_in_one_body(rig):
     )
 
 
+async def test_what_a_router_says_to_itself_does_not_go_by_the_broker(rig):
+    """It is given to whoever takes it, in its order, and not in the turn in which it was told; what is for all
+    goes by the broker.
+    """
+    taken = []
+    rig.messages.own_to(lambda envelopes: taken.append([each.id for each in envelopes]))
+    for router, ident in (("own", "1"), ("r2", "2"), ("own", "3"), (ALL, "4")):
+        rig.messages.tell(rig.context.id if router == "own" else router, result(ident))
+    assert taken == []
+    await eventually(lambda: rig.said() == [("r2", True, ["2"]), (ALL, False, ["4"])])
+    assert taken == [["1", "3"]]
+
+
 @pytest.mark.parametrize("error", [BusUnavailable("away"), NotConfirmed("nack"), Unroutable("nobody")])
 async def test_what_is_lost_is_counted_and_not_repeated(rig, error):
     """Who waits for it asks again."""

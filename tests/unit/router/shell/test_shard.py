@@ -14,6 +14,7 @@ from router.core.explanations import PATIENCE_S
 from router.core.fold import FOLD_VERSION
 from router.core.log_maintenance import LATE_US
 from router.core.presence_diffs import BEAT_S
+from router.core.receipts import AGAIN_S
 from router.core.shard_role import State, Step
 from router.shell import egress, events, log_reader, retrying_publisher, shard_log, truncation_detector
 from router.shell.shard import Shard
@@ -26,6 +27,7 @@ from warren.envelope import (
     CommandResult,
     Counts,
     CountsQuery,
+    Deliver,
     Gone,
     Heartbeat,
     Hello,
@@ -492,10 +494,11 @@ async def newer(harness):
 
 
 async def test_a_receipt_is_told_once_every_gateway_has_said_that_it_is_told(harness):
-    """The gateways are asked for it, and only by the speaker."""
+    """The gateways are asked for it with the message and behind it, not when the time comes to look."""
     offset = await newer(harness)
-    harness.shard.tick()
     await eventually(lambda: ProgressQuery("r1", 0) in harness.told("g2"))
+    told = harness.told("g2")
+    assert [type(each) for each in told[-2:]] == [Deliver, ProgressQuery]
     life = harness.shard.fold.life
     harness.shard.progress_said(Progress("g1", 0, 1, LogPosition(life, offset, 9)))
     assert receipts(harness) == []
@@ -532,6 +535,23 @@ async def test_the_speaker_says_what_time_it_is_while_something_is_to_be_seen(ha
     harness.clock.advance(1.1)
     harness.shard.tick()
     await eventually(lambda: harness.shard.fold.unseen_us is None)
+
+
+async def test_gateways_that_have_not_got_far_enough_are_asked_ten_times_a_second(harness):
+    """However often it is looked; with each message that asks for a receipt once more, and for others not."""
+    await newer(harness)
+    asked = ProgressQuery("r1", 0)
+    await eventually(lambda: harness.told("g2").count(asked) == 1)
+    for count in (2, 3):
+        for _ in range(3):
+            harness.shard.tick()
+        await eventually(lambda count=count: harness.told("g2").count(asked) == count)
+        harness.clock.advance(AGAIN_S)
+    for receipt, ident in ((0, "n"), (1, "o"), (2, "p")):
+        message = Publish("a", "CHAT", b"1", NOW_US, id=ident, receipt=receipt, asker="r9")
+        harness.log.put(Notified("r9", 1), message)
+    await eventually(lambda: sum(isinstance(each, Deliver) for each in harness.told("g2")) == 4)
+    await eventually(lambda: harness.told("g2").count(asked) == 4)
 
 
 async def test_a_gateway_that_is_gone_completes_a_receipt_as_lost(harness):

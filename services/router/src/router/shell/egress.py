@@ -55,6 +55,7 @@ class _Destination:
     dirty: dict[int, None] = field(default_factory=dict, init=False)  # shards that have something for it
     answers: deque[tuple[Envelope, int]] = field(default_factory=deque, init=False)  # each with its bytes
     answers_bytes: int = field(default=0, init=False)
+    asks: dict[Envelope, None] = field(default_factory=dict, init=False)  # what it is to answer behind feeds
     # shard ▶ when something was last said of it
     said: dict[int, float] = field(default_factory=dict, init=False)
     # shards of which something is to be said in any case
@@ -130,6 +131,14 @@ class Egress:
         destination.answers_bytes += size
         self._go(destination)
 
+    def ask(self, gateway: str, question: Envelope) -> None:
+        """Ask a gateway something, once, behind what its feeds have for it by now; a question that waits
+        already is the same one.
+        """
+        destination = self._destination(gateway)
+        destination.asks[question] = None
+        self._go(destination)
+
     def heard(self, gateway: str) -> None:
         """A gateway says something: what could not reach it may reach it now."""
         destination = self._destinations.get(gateway)
@@ -185,13 +194,14 @@ class Egress:
                     await asyncio.sleep(0)
                 hops: list[Hop] = []
                 feeds, others = self._collect(destination, hops)
-                if not feeds and not others:
+                asks, destination.asks = destination.asks, {}
+                if not feeds and not others and not asks:
                     if destination.answers:  # it came up just now, in place of a feed
                         continue
                     return
                 full = bool(destination.dirty or destination.answers)  # more than goes at once
                 began, count = now(), sum(len(feed.items) for feed in feeds) + len(others)
-                failed = await self._publish(destination.key, [*others, *feeds], hops)
+                failed = await self._publish(destination.key, [*others, *feeds, *asks], hops)
                 if failed is None:
                     backoff.reset()
                     if destination.key != ALL:

@@ -123,6 +123,10 @@ class PeerInbox:
         probe.
         """
         self._peers.heard(self._clock.monotonic())
+        self.take_own(envelopes)
+
+    def take_own(self, envelopes: Sequence[Envelope]) -> None:
+        """Deal with what this router says to itself, which does not show that anything else can be heard."""
         for envelope in envelopes:
             try:
                 self._take(envelope)

@@ -2,12 +2,12 @@
 
 Best effort: who waits for an answer asks again, and a router that is gone waits for none. An inbox that owes
 its confirm holds up nothing for the others. What waits and what is under way is bounded: beyond it a message
-is dropped and counted. It decides nothing.
+is dropped and counted. What this router says to itself does not go by the broker. It decides nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from router.shell.router_context import RouterContext
@@ -34,11 +34,17 @@ class PeerMessages:
     def __init__(self, context: RouterContext) -> None:
         """Nothing is sent before something is told."""
         self._bus = context.bus
+        self._router = context.id
+        self._take_own: Callable[[Sequence[Envelope]], None] | None = None
         self._exchange = context.topology.routers
         self._metrics = context.metrics
         limits = BatchLimits(waiting_count=WAITING_COUNT, waiting_bytes=WAITING_BYTES)
         self._overlap = BoundedOverlap("peer-messages", CONFIRMED_S, UNDER_WAY)
         self._batcher: Batcher[tuple[str, Envelope]] = Batcher(self._send, limits)
+
+    def own_to(self, take: Callable[[Sequence[Envelope]], None]) -> None:
+        """Give to ``take`` what this router says to itself alone."""
+        self._take_own = take
 
     def tell(self, router: str, envelope: Envelope) -> None:
         """Send this to a router (or ALL), once."""
@@ -55,7 +61,9 @@ class PeerMessages:
         for router, envelope in messages:
             bodies.setdefault(router, []).append(envelope)
         for router, envelopes in bodies.items():
-            if not await self._overlap.run(partial(self._publish, router, envelopes)):
+            if router == self._router and self._take_own is not None:
+                self._take_own(envelopes)
+            elif not await self._overlap.run(partial(self._publish, router, envelopes)):
                 self._metrics.rejected("peer_message_dropped", len(envelopes))
 
     async def _publish(self, router: str, envelopes: Sequence[Envelope]) -> None:

@@ -157,7 +157,9 @@ class Shard:
         if self.speaks:
             self._keep_up()
             self._ask()
-            self._see_to_receipts()
+            now = context.router.clock.monotonic()
+            self._ask_progress(self._receipts.ask(now))
+            self._tell(self._receipts.expire(now))
             context.egress.idle(self.number, self._fold.gateways)
             self._presence.tick(self._fold)
 
@@ -310,8 +312,10 @@ class Shard:
         match effect:
             case Accepted():
                 if self.speaks:
-                    now = context.router.clock.monotonic()
+                    now, before = context.router.clock.monotonic(), len(self._receipts)
                     self._tell(self._receipts.accepted(effect, offset, self._fold.gateways, now))
+                    if len(self._receipts) > before:  # the question goes with the message, and behind it
+                        self._ask_progress(effect.gateways)
             case SeenChanged():
                 if self.speaks:
                     self._tell(self._receipts.saw(effect))
@@ -438,12 +442,11 @@ class Shard:
             if gateway in unanswered or gateway not in fold.gateways:
                 context.egress.tell(gateway, wire.Speaker(context.router.id, self.number))
 
-    def _see_to_receipts(self) -> None:
-        """Ask gateways how far they have been told, where a receipt waits for that, and give up others."""
-        context, now = self._context, self._context.router.clock.monotonic()
-        for gateway in self._receipts.ask(now):
-            context.egress.tell(gateway, wire.ProgressQuery(context.router.id, self.number))
-        self._tell(self._receipts.expire(now))
+    def _ask_progress(self, gateways: Iterable[str]) -> None:
+        """Ask gateways how far they have been told, where receipts wait for that."""
+        context = self._context
+        for gateway in gateways:
+            context.egress.ask(gateway, wire.ProgressQuery(context.router.id, self.number))
 
     def _tell(self, receipts: Iterable[Told]) -> None:
         for router, receipt in receipts:
