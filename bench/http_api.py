@@ -1,12 +1,16 @@
 """What a publish over HTTP costs: Warren's ``POST /v1/publish`` beside Centrifugo's ``POST /api/publish``.
 
-    python -m bench.http_api [--rates 200,500,1000] [--seconds 10] [--connections 32] [--json FILE]
+    python -m bench.http_api [--rates 200,500,1000] [--seconds 10] [--connections 32] [--before FOLDER] [--json FILE]
 
 Each product is one node that serves the API (Warren: one router and one gateway on a private RabbitMQ;
 Centrifugo: the server of ``bench/peers``, on Redis). Requests come from a process of their own, in Python, on kept-alive connections: at
 each rate at their times, whatever the answers take (a late answer delays none), and then as fast as so many
 connections can. Latency is from the time at which a request was due to the end of its answer. Products take
-turns at each rate, three times; the middle one of the three counts.
+turns at each rate, three times; the middle one of the three counts. ``--before`` measures another checkout of
+Warren as well, on a broker of its own.
+
+Where the machine itself stood still (``bench/slow_cpu.py``) that is the host's doing, and meets most whoever
+needs most CPU: p99 is told as it was, and of the requests that met no such moment.
 
 An answer of Warren's says that the message is committed by the broker (fsync, quorum of one); one of
 Centrifugo's that Redis has taken it in memory. That difference is part of what is measured.
@@ -30,6 +34,7 @@ from urllib.parse import urlsplit
 import psutil
 
 from bench.peers.fleet import PEERS, Fleet, Peer
+from bench.slow_cpu import SlowCpu, SlowTimes
 from rabbit_nodes.ports import free_port
 
 TURNS = 3
@@ -41,12 +46,15 @@ TEXT = "x" * 120
 @dataclass(frozen=True, slots=True)
 class Figures:
     """One run: requests a second that were answered, latency in ms, CPU of the product's processes for each
-    request in µs, and how many answers were no success.
+    request in µs, and how many answers were no success. ``p99_steady_ms`` is of the requests that met no moment
+    at which the machine was slow, which it was for ``slow`` of the time.
     """
 
     rate: float
     p50_ms: float
     p99_ms: float
+    p99_steady_ms: float
+    slow: float
     cpu_us: float
     failed: int
 
@@ -99,14 +107,14 @@ class Connection:
 
 async def _load(
     target: Target, rate: float, seconds: float, connections: int
-) -> tuple[list[float], int, float]:
-    """Ask at ``rate`` (0: as fast as the connections can) for so long; return latencies in s, failures, and
-    how long it took.
+) -> tuple[list[tuple[float, float]], int, float]:
+    """Ask at ``rate`` (0: as fast as the connections can) for so long; return when each request was due and
+    answered, failures, and how long it took.
     """
     idle = [Connection(target) for _ in range(connections)]
     everyone = list(idle)
     free = asyncio.Semaphore(connections)
-    latencies: list[float] = []
+    answered: list[tuple[float, float]] = []
     failed = 0
     now = time.perf_counter  # uvloop's own clock knows whole milliseconds
 
@@ -116,7 +124,7 @@ async def _load(
             connection = idle.pop()
             try:
                 failed += not await connection.ask()
-                latencies.append(now() - due)
+                answered.append((due, now()))
             finally:
                 idle.append(connection)
 
@@ -142,7 +150,7 @@ async def _load(
     took = now() - began
     for connection in everyone:
         connection.close()
-    return latencies, failed, took
+    return answered, failed, took
 
 
 def _loading(target: Target, rate: float, seconds: float, connections: int, answers: object) -> None:
@@ -157,23 +165,34 @@ def measure(target: Target, rate: float, seconds: float, connections: int) -> Fi
     before, context = _cpu_s(target.pids), multiprocessing.get_context("spawn")
     answers = context.Queue()
     process = context.Process(target=_loading, args=(target, rate, seconds, connections, answers))
-    process.start()
-    latencies, failed, took = answers.get(timeout=seconds + 90)
-    process.join()
-    used = _cpu_s(target.pids) - before
-    return figures_of(latencies, failed, took, used)
+    with SlowCpu() as watching:
+        process.start()
+        answered, failed, took = answers.get(timeout=seconds + 90)
+        process.join()
+        used = _cpu_s(target.pids) - before
+    return figures_of(answered, failed, took, used, watching.times)
 
 
-def figures_of(latencies: list[float], failed: int, took_s: float, cpu_s: float) -> Figures:
+def figures_of(
+    answered: list[tuple[float, float]], failed: int, took_s: float, cpu_s: float, slow: SlowTimes
+) -> Figures:
     """Return the figures of what was seen."""
-    latencies = sorted(latencies)
+    all_of_them = [answer - due for due, answer in answered]
+    steady = [answer - due for due, answer in answered if not slow.met(due, answer)]
     return Figures(
-        rate=round(len(latencies) / took_s, 1),
-        p50_ms=round(1_000 * latencies[len(latencies) // 2], 2),
-        p99_ms=round(1_000 * latencies[min(len(latencies) - 1, len(latencies) * 99 // 100)], 2),
-        cpu_us=round(1_000_000 * cpu_s / len(latencies)),
+        rate=round(len(answered) / took_s, 1),
+        p50_ms=_quantile_ms(all_of_them, 0.5),
+        p99_ms=_quantile_ms(all_of_them, 0.99),
+        p99_steady_ms=_quantile_ms(steady or all_of_them, 0.99),
+        slow=round(slow.share, 3),
+        cpu_us=round(1_000_000 * cpu_s / len(answered)),
         failed=failed,
     )
+
+
+def _quantile_ms(seconds: list[float], part: float) -> float:
+    ordered = sorted(seconds)
+    return round(1_000 * ordered[min(len(ordered) - 1, int(len(ordered) * part))], 2)
 
 
 def _cpu_s(pids: tuple[int, ...]) -> float:
@@ -198,13 +217,27 @@ def products(names: list[str]) -> Iterator[dict[str, Target]]:
 
 
 @contextmanager
-def _warren(fleet: Fleet, peer: Peer) -> Iterator[Target]:
+def another(checkout: Path) -> Iterator[Target]:
+    """Start Warren from another checkout, on a broker of its own."""
+    sources = ("libs/warren/src", "services/router/src", "services/gateway/src")
+    path = ":".join(str(checkout.resolve() / each) for each in sources)
+    warren = next(peer for peer in PEERS if peer.key == "warren")
+    with (
+        Fleet(rabbit=True, redis=False) as fleet,
+        _warren(fleet, warren, {"PYTHONPATH": path}) as target,
+    ):
+        yield target
+
+
+@contextmanager
+def _warren(fleet: Fleet, peer: Peer, env: Mapping[str, str] | None = None) -> Iterator[Target]:
     from router.core.api_keys import hash_of
 
     with TemporaryDirectory(prefix="warren-http-") as folder:
         keys, port = Path(folder) / "keys.yaml", free_port()
         keys.write_text(f'keys: [{{name: bench, sha256: "{hash_of(KEY.encode())}", scopes: [publish]}}]')
         more = {
+            **(env or {}),
             "WARREN_ROUTER_API_HOST": "127.0.0.1",
             "WARREN_ROUTER_API_PORT": str(port),
             "WARREN_ROUTER_API_KEYS_FILE": str(keys),
@@ -242,11 +275,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--products", default="warren,centrifugo")
     parser.add_argument("--turns", type=int, default=TURNS)
+    parser.add_argument("--before", type=Path, help="another checkout of Warren, measured too")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args(arguments)
     rates = [float(rate) for rate in options.rates.split(",")] + [0.0]
     found: dict[str, dict[str, dict[str, object]]] = {}
-    with products(options.products.split(",")) as targets:
+    with ExitStack() as stack:
+        targets = stack.enter_context(products(options.products.split(",")))
+        if options.before is not None:
+            targets["before"] = stack.enter_context(another(options.before))
         for target in targets.values():
             measure(target, 100, 2.0, options.connections)  # warm
         for rate in rates:
@@ -258,11 +295,14 @@ def main(arguments: list[str] | None = None) -> int:
             for name, those in runs.items():
                 chosen = middle(those)
                 asked = f"{rate:g}/s" if rate else f"{options.connections} at a time"
-                spread = [run.p99_ms for run in those]
-                found.setdefault(asked, {})[name] = asdict(chosen) | {"p99_of_each_ms": spread}
+                spread = [f"{run.p99_ms:g} ({run.p99_steady_ms:g})" for run in those]
+                found.setdefault(asked, {})[name] = asdict(chosen) | {
+                    "all_turns": [asdict(run) for run in those]
+                }
                 sys.stdout.write(
                     f"{asked:>14}  {name:<11} {chosen.rate:>8.1f}/s  p50 {chosen.p50_ms:>7.2f} ms  "
-                    f"p99 {chosen.p99_ms:>7.2f} ms (of each turn: {', '.join(map(str, spread))})  "
+                    f"p99 {chosen.p99_ms:>6.2f} ms, steady {chosen.p99_steady_ms:>6.2f} "
+                    f"(of each turn: {', '.join(spread)}; slow for {100 * chosen.slow:.1f} %)  "
                     f"CPU {chosen.cpu_us:>5} µs  failed {sum(run.failed for run in those)}\n"
                 )
                 sys.stdout.flush()
