@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from email.utils import parsedate_to_datetime
 
 import pytest_asyncio
 from aiohttp import web
+from tests.support.eventually import eventually
 from tests.support.raw import ask
 
 from warren.http_server import HttpLimits, HttpServer
@@ -21,12 +23,21 @@ class Port:
 
     def __init__(self) -> None:
         self.now_s = NOW_S
+        self.body = BODY
+        self.asked = 0
         self.success = HttpSuccess("warren", "application/json", {"Cache-Control": "no-store"})
         self.server = HttpServer(self._answer, HttpLimits(60.0, 0.1))
         self.port = 0
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        return self.success.response(request, BODY, self.now_s)
+        self.asked += 1
+        return self.success.response(request, self.body, self.now_s)
+
+    def connections(self) -> list[web.RequestHandler]:
+        runner = self.server._runner
+        assert runner is not None
+        assert runner.server is not None
+        return runner.server.connections
 
     async def ask(self, version: str, *headers: str, method: str = "POST", count: int = 1) -> list[str]:
         """Return all that comes for so many requests on one connection, the last of which ends it, by
@@ -95,3 +106,24 @@ async def test_head_has_no_body(port: Port):
     (answer,) = map(parts, await port.ask("1.1", "Connection: close", method="HEAD"))
     assert answer[1]["Content-Length"] == str(len(BODY))
     assert answer[2] == ""
+
+
+async def test_who_does_not_read_its_answers_gets_no_more_of_them(port: Port):
+    """What waits for it is bounded: the next request is not looked at before the last answer has gone. All of
+    them come when they are read.
+    """
+    port.body, count = b"x" * 60_000, 500
+    reader, writer = await asyncio.open_connection("127.0.0.1", port.port, limit=2**16)
+    writer.write(b"POST / HTTP/1.1\r\nHost: h\r\n\r\n" * count)
+    await eventually(lambda: port.asked)
+    (connection,) = port.connections()
+    await eventually(lambda: connection.writing_paused)
+    before = port.asked
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert port.asked == before < count
+    for _ in range(count):
+        await reader.readuntil(b"\r\n\r\n")
+        assert await reader.readexactly(len(port.body)) == port.body
+    assert port.asked == count
+    writer.close()

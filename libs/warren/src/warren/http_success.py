@@ -48,6 +48,7 @@ class _Whole(web.StreamResponse):
 
     async def prepare(self, request: web.BaseRequest) -> None:
         await request.writer.write(self._whole)
+        await request.writer.drain()  # who does not read its answers gets no more of them
 
     async def write_eof(self, data: bytes = b"") -> None:
         pass
