@@ -9,7 +9,7 @@ import json
 import sys
 import time
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -60,14 +60,6 @@ class Backend(Protocol):
     async def __call__(self, verb: str, address: str = "", **body: Any) -> dict[str, Any]:
         """Return the result, or the problem."""
         ...
-
-
-@pytest.fixture
-def pods(rabbit: Rabbit, topology: Topology, tmp_path: Path) -> Iterator[Pods]:
-    """An installation of the test's own on the session's broker; nothing runs yet."""
-    pods = Pods(rabbit.url, topology.prefix, topology.shards, tmp_path)
-    yield pods
-    pods.close()
 
 
 @pytest_asyncio.fixture

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,9 @@ from tests.support.client import Client, connect
 from tests.support.eventually import eventually
 from tests.support.pods import Gateway, Pods
 from tests.support.ports import free_ports
-from tests.support.rabbit import Rabbit
 
 from router.core.api_keys import hash_of
 from warren.address import gateway_of
-from warren.topology import Topology
 
 pytestmark = pytest.mark.rabbit
 
@@ -65,14 +62,6 @@ class Installation:
         told = await self.ask("explain", address=f"room.{room}", id=ident)
         by_name = {each["gateway"]: each for each in told.get("gateways", ())}
         return told, [by_name.get(name, {}) for name in self.names]
-
-
-@pytest.fixture
-def pods(rabbit: Rabbit, topology: Topology, tmp_path: Path) -> Iterator[Pods]:
-    """An installation of the test's own on the session's broker; nothing runs yet."""
-    pods = Pods(rabbit.url, topology.prefix, topology.shards, tmp_path)
-    yield pods
-    pods.close()
 
 
 @pytest_asyncio.fixture

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -13,11 +12,9 @@ import pytest_asyncio
 from tests.support.client import MSGPACK, Client, connect
 from tests.support.eventually import MS, eventually
 from tests.support.pods import Gateway, Pods, Router
-from tests.support.rabbit import Rabbit
 from tests.support.rosters import Roster
 
 from warren.address import shard_of
-from warren.topology import Topology
 
 pytestmark = pytest.mark.rabbit
 
@@ -37,14 +34,6 @@ ENV = {
     ),
 }
 Installation = tuple[list[Gateway], list[Router]]
-
-
-@pytest.fixture
-def pods(rabbit: Rabbit, topology: Topology, tmp_path: Path) -> Iterator[Pods]:
-    """An installation of the test's own on the session's broker; nothing runs yet."""
-    pods = Pods(rabbit.url, topology.prefix, topology.shards, tmp_path)
-    yield pods
-    pods.close()
 
 
 @pytest_asyncio.fixture

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import aio_pika
@@ -27,14 +26,6 @@ NAMESPACES = json.dumps(
     ]
 )
 WATCH = {"presence": {"watch": True}}
-
-
-@pytest.fixture
-def pods(rabbit: Rabbit, topology: Topology, tmp_path: Path) -> Iterator[Pods]:
-    """An installation of the test's own on the session's broker; nothing runs yet."""
-    pods = Pods(rabbit.url, topology.prefix, topology.shards, tmp_path)
-    yield pods
-    pods.close()
 
 
 class Backend:

@@ -29,14 +29,6 @@ pytestmark = pytest.mark.rabbit
 FREE = {"WARREN_GATEWAY_RATE": "0"}  # no limit: one client sends what many would
 
 
-@pytest.fixture
-def pods(rabbit: Rabbit, topology: Topology, tmp_path: Path) -> Iterator[Pods]:
-    """An installation of the test's own on the session's broker; nothing runs yet."""
-    pods = Pods(rabbit.url, topology.prefix, topology.shards, tmp_path)
-    yield pods
-    pods.close()
-
-
 @pytest_asyncio.fixture
 async def gateways(pods: Pods) -> AsyncIterator[list[Gateway]]:
     """Two gateways, with two routers behind them."""
