@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import re
+import sys
 from typing import Any
 
 import pytest
@@ -22,7 +24,7 @@ from tests.support.eventually import eventually
 
 from warren.bus.rabbit import aiormq_internals
 from warren.bus.rabbit.channel import RabbitChannel
-from warren.bus.rabbit.connection import RabbitConnection
+from warren.bus.rabbit.connection import RabbitConnection, Writer
 
 
 @pytest.mark.parametrize(
@@ -135,6 +137,19 @@ async def test_all_that_a_channel_writes_goes_through_its_queue(connection: Rabb
     await channel.basic_qos(prefetch_count=1)
     await channel.leave()
     assert len(written) == 2
+
+
+def test_all_that_aiormq_writes_goes_by_the_writer_that_it_is_given() -> None:
+    """By methods that write first what waits for the end of the turn (``connection.Writer``), never by the
+    transport.
+    """
+    source = inspect.getsource(sys.modules[Connection.__module__])
+    used = set(re.findall(r"\bwriter\.(transport\.\w+|\w+)", source)) - {"transport"}
+    writing = {"write", "write_eof", "close"}
+    assert used - writing == {
+        "can_write_eof", "drain", "is_closing", "transport.abort", "transport.is_closing", "wait_closed",
+    }  # fmt: skip
+    assert writing <= set(vars(Writer))
 
 
 async def test_a_consumer_that_the_broker_ends_is_told_of(
