@@ -159,6 +159,20 @@ async def test_what_is_not_confirmed_in_time_may_be_sent_again(harness, monkeypa
     assert (answer.code, answer.code.retry) == (ProblemCode.UNAVAILABLE, True)
 
 
+async def test_of_several_those_count_that_came_in_time():
+    """Whatever their order; who is cancelled while it waits waits no longer."""
+    loop = asyncio.get_running_loop()
+    late, came = loop.create_future(), loop.create_future()
+    came.set_result(None)
+    await shell._all_done([late, came], 5 * MS)
+    assert (shell._done(late), shell._done(came)) == (False, True)
+    waiting = asyncio.create_task(shell._all_done([loop.create_future()], 60.0))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+
 async def test_what_is_not_allowed_is_not_written(harness):
     """Of a batch the rest is."""
     scopes = (Scope("publish", "chat:*"),)

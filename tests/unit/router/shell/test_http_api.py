@@ -208,6 +208,7 @@ async def test_wrong_keys_from_one_address_are_told_to_wait(harness, caplog):
         ({"body": b" " * 200_000}, 413, "message_too_large"),
         ({"Expect": "a-miracle"}, 417, "expectation_failed"),
         ({"Idempotency-Key": ""}, 400, "invalid_message"),
+        ({"Expect": "", "body": b"{"}, 400, "invalid_format"),
     ],
 )
 async def test_whatever_is_refused_is_a_problem_under_its_status(harness, asked, status, code):

@@ -300,7 +300,7 @@ async def _all_done(futures: Sequence[asyncio.Future[Any]], within_s: float) -> 
     """Return when all are done, or the time is over; then the first that is not is cancelled. Whoever else
     may cancel one must not: it would be taken for the end of the caller's task.
     """
-    if within_s <= 0:
+    if not futures or within_s <= 0:
         return
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(within_s):  # asyncio.wait would cost three times as much

@@ -168,7 +168,7 @@ class HttpApi:
     async def _spoken(self, request: web.BaseRequest) -> web.StreamResponse:
         """Whatever goes wrong is said as a problem."""
         try:
-            if hdrs.EXPECT in request.headers:
+            if request.headers.get(hdrs.EXPECT):
                 refusal = await _expected(request)
                 if refusal is not None:
                     return refusal
