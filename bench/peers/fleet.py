@@ -205,6 +205,8 @@ class Fleet:
                 config = self._folder / f"centrifugo-{number}.json"
                 config.write_text(json.dumps(centrifugo_config(port, store)))
                 command = [binary, "--config", config]
+            if not Path(command[0]).exists():
+                raise SystemExit(f"{command[0]} is missing: scripts/bench/peers makes it")
             self._start(serving, command, port)
         serving.backend = f"http-centrifugo={serving.urls[0]}"
 
