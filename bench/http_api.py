@@ -46,14 +46,14 @@ TEXT = "x" * 120
 @dataclass(frozen=True, slots=True)
 class Figures:
     """One run: requests a second that were answered, latency in ms, CPU of the product's processes for each
-    request in µs, and how many answers were no success. ``p99_steady_ms`` is of the requests that met no moment
+    request in µs, and how many answers were no success. ``p99_undisturbed_ms`` is of the requests that met no moment
     at which the machine was slow, which it was for ``slow`` of the time.
     """
 
     rate: float
     p50_ms: float
     p99_ms: float
-    p99_steady_ms: float
+    p99_undisturbed_ms: float
     slow: float
     cpu_us: float
     failed: int
@@ -178,12 +178,12 @@ def figures_of(
 ) -> Figures:
     """Return the figures of what was seen."""
     all_of_them = [answer - due for due, answer in answered]
-    steady = [answer - due for due, answer in answered if not slow.met(due, answer)]
+    undisturbed = [answer - due for due, answer in answered if not slow.met(due, answer)]
     return Figures(
         rate=round(len(answered) / took_s, 1),
         p50_ms=_quantile_ms(all_of_them, 0.5),
         p99_ms=_quantile_ms(all_of_them, 0.99),
-        p99_steady_ms=_quantile_ms(steady or all_of_them, 0.99),
+        p99_undisturbed_ms=_quantile_ms(undisturbed or all_of_them, 0.99),
         slow=round(slow.share, 3),
         cpu_us=round(1_000_000 * cpu_s / len(answered)),
         failed=failed,
@@ -295,13 +295,13 @@ def main(arguments: list[str] | None = None) -> int:
             for name, those in runs.items():
                 chosen = middle(those)
                 asked = f"{rate:g}/s" if rate else f"{options.connections} at a time"
-                spread = [f"{run.p99_ms:g} ({run.p99_steady_ms:g})" for run in those]
+                spread = [f"{run.p99_ms:g} ({run.p99_undisturbed_ms:g})" for run in those]
                 found.setdefault(asked, {})[name] = asdict(chosen) | {
                     "all_turns": [asdict(run) for run in those]
                 }
                 sys.stdout.write(
                     f"{asked:>14}  {name:<11} {chosen.rate:>8.1f}/s  p50 {chosen.p50_ms:>7.2f} ms  "
-                    f"p99 {chosen.p99_ms:>6.2f} ms, steady {chosen.p99_steady_ms:>6.2f} "
+                    f"p99 {chosen.p99_ms:>6.2f} ms, undisturbed {chosen.p99_undisturbed_ms:>6.2f} "
                     f"(of each turn: {', '.join(spread)}; slow for {100 * chosen.slow:.1f} %)  "
                     f"CPU {chosen.cpu_us:>5} µs  failed {sum(run.failed for run in those)}\n"
                 )

@@ -92,7 +92,7 @@ class Result:
     broker_us: float
     p50_ms: float
     p99_ms: float
-    p99_steady_ms: float
+    p99_undisturbed_ms: float
     slow: float  # for which part of the time the machine was slow
     lost: int
     wrong: int
@@ -163,8 +163,10 @@ async def pace(clients: list[Client], seconds: float) -> tuple[float, float, flo
             await asyncio.sleep(0.001)
         await settle(clients)
     answers = [answer for client in clients for answer in client.answers]
-    steady = [answer for answer in answers if not watching.times.met(*answer)] or answers
-    whole, part = (sorted(1_000 * (came - asked) for asked, came in those) for those in (answers, steady))
+    undisturbed = [answer for answer in answers if not watching.times.met(*answer)] or answers
+    whole, part = (
+        sorted(1_000 * (came - asked) for asked, came in those) for those in (answers, undisturbed)
+    )
     return statistics.median(whole), _p99(whole), _p99(part), watching.times.share
 
 
@@ -232,11 +234,11 @@ def main() -> int:
     else:
         print(
             f"{'round trips/s':>13} {'a core':>7} {'gateway µs':>11} {'broker µs':>10} {'p50 idle':>9} "
-            f"{'p99 idle':>9} {'steady':>7} {'slow':>6}   lost  wrong"
+            f"{'p99 idle':>9} {'undisturbed':>11} {'slow':>6}   lost  wrong"
         )
         print(
             f"{result.rate:13,.0f} {result.per_core:7,.0f} {result.gateway_us:11.0f} {result.broker_us:10.0f} "
-            f"{result.p50_ms:9.2f} {result.p99_ms:9.2f} {result.p99_steady_ms:7.2f} {result.slow:6.1%} "
+            f"{result.p50_ms:9.2f} {result.p99_ms:9.2f} {result.p99_undisturbed_ms:11.2f} {result.slow:6.1%} "
             f"{result.lost:6} {result.wrong:6}"
         )
         print(f"(a core: of the gateway; targets: at least {PER_CORE:,}, and p50 at most {P50_MS} ms)")

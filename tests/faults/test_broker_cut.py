@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
-from tests.support.buses import FAST, ContractTopology, Inbox, durable, gateway, through
+from tests.support.buses import FAST, ContractTopology, Inbox, durable, gateway, through, until_held
 from tests.support.eventually import MS, eventually
 from tests.support.ports import free_port
 from tests.support.proxy import Proxy
@@ -353,8 +353,7 @@ async def test_a_memory_alarm_holds_publishers_but_not_consumers(
         await bus.publish("", topology.plain.name, b"%d" % number, mandatory=True)
     await asyncio.to_thread(rabbit.ctl, "set_vm_memory_high_watermark", "0")
     try:
-        held = asyncio.create_task(bus.publish("", topology.roomy.name, b"held"))
-        await eventually(lambda: bus.blocked)
+        held = await until_held(bus)
         await bus.subscribe(durable(topology.plain), inbox, prefetch=1)
         for count in range(1, 5):
             await inbox.holds(count)

@@ -13,7 +13,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 import pika
-from tests.support.eventually import eventually
+from tests.support.eventually import eventually, stretched
 from tests.support.proxy import Proxy
 from tests.support.rabbit import Rabbit
 
@@ -119,6 +119,21 @@ class MemoryWorld:
             await bus.close()
 
 
+async def until_held(bus: Bus) -> asyncio.Task[None]:
+    """Publish nowhere until the broker holds this bus back; return what it holds, which ends with the alarm.
+
+    An alarm reaches the connections a moment after it was set: what is published before that goes through.
+    """
+    deadline = asyncio.get_running_loop().time() + stretched(20.0)
+    while asyncio.get_running_loop().time() < deadline:
+        publish = asyncio.create_task(bus.publish("", "nowhere", b""))
+        await eventually(lambda publish=publish: publish.done() or bus.blocked, 20.0)  # type: ignore[misc]
+        if not publish.done():
+            return publish
+        await publish
+    raise AssertionError("the broker holds nobody back")
+
+
 class RabbitWorld:
     """Buses on a real RabbitMQ, each behind a proxy of its own."""
 
@@ -126,6 +141,8 @@ class RabbitWorld:
         self.rabbit = rabbit
         self.topology = ContractTopology(rabbit.prefix())
         self._proxies: dict[RabbitBus, Proxy] = {}
+        self._probe: RabbitBus | None = None  # during an alarm
+        self._held: asyncio.Task[None] | None = None
 
     async def bus(self, topology: Topology | None = None) -> RabbitBus:
         proxy = Proxy(self.rabbit.host, self.rabbit.port)
@@ -144,7 +161,17 @@ class RabbitWorld:
         await self._proxies[bus].restore()
 
     async def alarm(self, on: bool) -> None:
-        await asyncio.to_thread(self.rabbit.ctl, "set_vm_memory_high_watermark", "0.00001" if on else "0.4")
+        if on:
+            await asyncio.to_thread(self.rabbit.ctl, "set_vm_memory_high_watermark", "0.00001")
+            self._probe = RabbitBus([self.rabbit.url], self.topology, name="probe", times=FAST)
+            await self._probe.start()
+            self._held = await until_held(self._probe)
+            return
+        await asyncio.to_thread(self.rabbit.ctl, "set_vm_memory_high_watermark", "0.4")
+        if self._probe is not None and self._held is not None:
+            await asyncio.wait_for(self._held, stretched(20.0))
+            await self._probe.close()
+            self._probe = self._held = None
 
     async def delete(self, queue: str) -> None:
         def run() -> None:

@@ -39,5 +39,10 @@ def test_figures_tell_of_all_and_of_those_that_met_no_slow_time():
     fast = [(number / 100, number / 100 + 0.001) for number in range(100)]
     slow = [(number / 100, number / 100 + 0.1) for number in range(100, 200)]
     figures = figures_of(fast + slow, 0, 2.0, 0.2, SlowTimes(((1.0, 2.0),), 2.0))
-    assert (figures.rate, figures.p99_ms, figures.p99_steady_ms, figures.cpu_us) == (100.0, 100.0, 1.0, 1_000)
+    assert (figures.rate, figures.p99_ms, figures.p99_undisturbed_ms, figures.cpu_us) == (
+        100.0,
+        100.0,
+        1.0,
+        1_000,
+    )
     assert figures.slow == 0.5
