@@ -631,6 +631,7 @@ def test_every_text_has_enough_contrast(browser: Browser, port: int, scheme: str
     window = Window(browser, "ann", color_scheme=scheme).open(port, port, "chat:contrast")
     window.join()
     window.say("hello")
+    expect(window.row("hello").locator(".ticks")).to_have_text("✓✓ delivered")
     window.page.get_by_role("button", name="Publish").click()
     expect(window.page.locator(".notice")).to_have_count(1)
     expect(window.page.locator(".sending")).to_have_count(0)
@@ -645,10 +646,11 @@ def test_every_text_has_enough_contrast(browser: Browser, port: int, scheme: str
           Object.assign(trouble, { hidden: false, textContent: 'trouble' });
           document.getElementById('notified').className = 'wide note bad';
           document.getElementById('typing').textContent = 'bob is typing';
-          document.querySelector('.mine .ticks').classList.add('seen');
         }"""
     )
-    found = window.page.evaluate(CONTRASTS)
+    # In one go: whatever is seen next writes the ticks anew.
+    marked = "document.querySelector('.mine .ticks').classList.add('seen')"
+    found = window.page.evaluate(f"() => {{ {marked}; return ({CONTRASTS})(); }}")
     assert any(where.startswith("b.") and "meta-seq" in where for where, _ in found)
     assert any(where.startswith("span.ticks seen") for where, _ in found)
     assert len(found) > 40
