@@ -82,3 +82,14 @@ def test_what_found_no_place_waits_again():
     reports.left("a", "g~1")
     reports.unsent(sent[0])
     assert len(reports) == 0
+
+
+def test_one_connections_word_is_looked_for_alone():
+    """However many others wait: a word costs the same in a busy room."""
+    reports = SeenReports()
+    for number in (1, 2):
+        reports.saw(saw(1, conn=f"g~{number}"), 1, 0.0)
+    assert reports.due_of("a", "g~2", 0.0, lambda _: False) is None
+    assert reports.due_of("a", "g~2", 0.0, always) == (saw(1, conn="g~2"), 1)
+    assert reports.due_of("a", "g~2", 99.0, always) is None
+    assert reports.due(0.0, always) == [(saw(1, conn="g~1"), 1)]

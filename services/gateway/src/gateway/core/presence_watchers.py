@@ -201,6 +201,11 @@ class PresenceWatchers:
             self._doubted.pop(room, None)
         return self._up(room, watched.shard, conn, on=False, contact=contact) if news else []
 
+    @property
+    def ready(self) -> int:
+        """Of how many shards the routers are known to read what is written of presence."""
+        return len(self._ready)
+
     def is_ready(self, shard: int) -> bool:
         """Say whether the routers of a shard are known to read what is written of presence."""
         return shard in self._ready

@@ -58,15 +58,24 @@ class SeenReports:
         self._waiting[said.room, said.conn] = None
 
     def due(self, now: float, is_ready: Callable[[int], bool]) -> list[tuple[Seen, int]]:
-        """Return what is to be sent now, each with its shard; only to shards that are ready for that."""
-        found: list[tuple[Seen, int]] = []
-        for room, conn in list(self._waiting):
-            report = self._reports[room][conn]
-            if report.due <= now and is_ready(report.shard):
-                del self._waiting[room, conn]
-                report.due = now + EVERY_S
-                found.append((report.said, report.shard))
-        return found
+        """Return what is to be sent now, each with its shard; only to shards that are ready for that. It
+        looks at all that waits.
+        """
+        found = (self.due_of(room, conn, now, is_ready) for room, conn in list(self._waiting))
+        return [each for each in found if each is not None]
+
+    def due_of(
+        self, room: str, conn: str, now: float, is_ready: Callable[[int], bool]
+    ) -> tuple[Seen, int] | None:
+        """Return what is to be sent now of one connection and room, likewise; None: nothing."""
+        if (room, conn) not in self._waiting:
+            return None
+        report = self._reports[room][conn]
+        if report.due > now or not is_ready(report.shard):
+            return None
+        del self._waiting[room, conn]
+        report.due = now + EVERY_S
+        return report.said, report.shard
 
     def left(self, room: str, conn: str) -> tuple[Seen, int] | None:
         """The connection goes from a room; return what is to be sent before that is said: None where that is

@@ -75,7 +75,10 @@ class RoomPresence:
         now = self._clock.monotonic()
         self._seen.saw(up, shard, now)
         self._do(self._watchers.probe(up.room, shard, now))
-        self._send_seen(now)
+        # The others wait for the tick: to look at all of them for each word would cost ever more.
+        due = self._seen.due_of(up.room, up.conn, now, self._watchers.is_ready)
+        if due is not None:
+            self._send_seen(*due)
 
     def left(self, room: str, conn: str) -> None:
         """The connection goes from a room: say before that what it has seen there."""
@@ -99,9 +102,10 @@ class RoomPresence:
 
     def page(self, page: envelope.PresencePage) -> None:
         """Give out what a router has read."""
-        now = self._clock.monotonic()
+        now, ready = self._clock.monotonic(), self._watchers.ready
         self._do(self._watchers.page(page, now))
-        self._send_seen(now)
+        if self._watchers.ready > ready:
+            self._send_all_seen(now)
 
     def renew(self, shard: int) -> None:
         """Ask again for what was asked of a shard's router: another one speaks."""
@@ -123,7 +127,7 @@ class RoomPresence:
     def report_again(self, shard: int) -> None:
         """Say in a new life on a shard what is seen there."""
         self._seen.again(shard)
-        self._send_seen(self._clock.monotonic())
+        self._send_all_seen(self._clock.monotonic())
 
     def tick(self, now: float) -> None:
         """Do what is due."""
@@ -131,7 +135,7 @@ class RoomPresence:
         if len(self._seen):
             for shard, room in self._seen.shards().items():
                 self._do(self._watchers.probe(room, shard, now))
-            self._send_seen(now)
+            self._send_all_seen(now)
 
     # ── steps ───────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -150,10 +154,13 @@ class RoomPresence:
                 case TellWatchers():
                     self._tell(step)
 
-    def _send_seen(self, now: float) -> None:
+    def _send_all_seen(self, now: float) -> None:
         for said, shard in self._seen.due(now, self._watchers.is_ready):
-            if not self._uplink.tell(said, shard):
-                self._seen.unsent(said)
+            self._send_seen(said, shard)
+
+    def _send_seen(self, said: envelope.Seen, shard: int) -> None:
+        if not self._uplink.tell(said, shard):
+            self._seen.unsent(said)
 
     def _send(self, step: SendWord) -> bool:
         return self._uplink.tell(step.word, step.shard)
