@@ -99,3 +99,16 @@ def test_a_mark_on_its_way_is_not_put_again_before_a_while():
     assert not maintenance.mark(2 * AGAIN_S, 0, 0)
     maintenance.entered(1_000)
     assert maintenance.mark(2 * AGAIN_S, 0, 0)
+
+
+def test_the_log_is_told_the_time_where_something_in_it_is_due():
+    """Once for each moment at which something is; again only where it has not come back for a while."""
+    maintenance = LogMaintenance(BOUNDS)
+    assert not maintenance.time(None, 1.0, 100)
+    assert not maintenance.time(101, 1.0, 100)
+    assert maintenance.time(100, 1.0, 100)
+    assert not maintenance.time(100, 1.0 + AGAIN_S / 2, 150)
+    assert maintenance.time(140, 1.0 + AGAIN_S / 2, 150)
+    assert maintenance.time(140, 1.0 + 2 * AGAIN_S, 150)
+    maintenance.began()
+    assert maintenance.time(140, 1.0 + 2 * AGAIN_S, 150)

@@ -1,5 +1,5 @@
-"""LogMaintenance: what the speaker of a shard has to write into its log besides messages: Rules, Gone and
-Mark, and when.
+"""LogMaintenance: what the speaker of a shard has to write into its log besides messages: Rules, Gone, Mark
+and what time it is, and when.
 
 What two speakers write counts once, so it only has to be written soon enough, and not again and again while
 it is on its way. Pure: the time is an argument, and what is due is returned.
@@ -50,6 +50,7 @@ class LogMaintenance:
         self._asked: dict[tuple[str, int], float] = {}  # a gateway's life ▶ when its end was put on its way
         self._ruled_at = float("-inf")
         self._put_at = float("-inf")
+        self._timed = (0, float("-inf"))  # for what the time was put on its way last, and when that was
         self._bytes = 0  # of entries since the last Mark
         self._marked_us = 0
 
@@ -57,6 +58,7 @@ class LogMaintenance:
         """We begin to speak: nothing of ours is on its way."""
         self._asked.clear()
         self._ruled_at = self._put_at = float("-inf")
+        self._timed = (0, float("-inf"))
 
     def entered(self, size: int) -> None:
         """An entry of so many bytes was applied, which is no part of a checkpoint."""
@@ -108,6 +110,15 @@ class LogMaintenance:
         due = [life for life in due if life not in self._asked]
         self._asked.update(dict.fromkeys(due, now))
         return due
+
+    def time(self, due_us: int | None, now: float, now_us: int) -> bool:
+        """Say whether the log has to be told what time it is, since something in it is due at ``due_us`` by
+        that (None: nothing); then it is taken to be on its way for a while.
+        """
+        if due_us is None or due_us > now_us or (self._timed[0] == due_us and now < self._timed[1] + AGAIN_S):
+            return False
+        self._timed = due_us, now
+        return True
 
     def mark(self, now: float, now_us: int, size: int) -> bool:
         """Say whether a checkpoint is due, where one takes about ``size`` bytes; then it is taken to be on

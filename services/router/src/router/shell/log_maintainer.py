@@ -138,8 +138,8 @@ class LogMaintainer:
             for gateway, ended in maintenance.gone(fold.gateways, context.peers.gateways.living, now):
                 event(_logger, "gateway_life_over", shard=self._number, gateway=gateway, life=ended)
                 self._writer.put(Gone(gateway, ended, now_us))
-        if fold.unseen_us is not None and fold.unseen_us <= now_us and not self._writer.waits(Notified):
-            self._writer.put(Notified(context.router.id, now_us))  # else no reader knows what time it is
+        if maintenance.time(fold.unseen_us, now, now_us):
+            self._writer.put(Notified(context.router.id, now_us))
         if not self._checkpoints.pending and maintenance.mark(now, now_us, self._checkpoints.bytes):
             self._writer.put(Mark(context.router.id, now_us))
 
