@@ -14,7 +14,6 @@ from gateway.shell import backend_calls, client_requests
 from router.core.effects import BackendEvent
 from router.core.event_backlog import Due
 from router.core.notification_list_parser import parse_entry
-from router.core.notification_parser import RECEIPTS
 from router.shell import dead_letters, events, notifications, receipt_replies
 from warren import envelope as wire
 from warren.contract.events import EventHeaders, MembershipEvent, MessageEvent
@@ -24,6 +23,7 @@ from warren.contract.notifications import DeadLetterHeaders, NotificationEntry
 from warren.contract.receipts import ReceiptLevel, ReceiptPayload
 from warren.contract.rpc import RequestHeaders, ResponseHeaders
 from warren.contract.schemas import components, standalone
+from warren.log_entries import RECEIPT_LEVELS
 
 SCHEMAS = components("draft-07")
 NOW_US = 1_764_000_000_000_000
@@ -92,7 +92,7 @@ def test_what_a_receipt_says_is_in_the_contract(fields):
 
 def test_receipts_are_asked_for_by_the_contracts_words():
     """No other is understood."""
-    assert set(RECEIPTS) - {None} == set(get_args(ReceiptLevel))
+    assert set(RECEIPT_LEVELS) == set(get_args(ReceiptLevel))
 
 
 @pytest.mark.parametrize(

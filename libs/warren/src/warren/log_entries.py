@@ -8,6 +8,7 @@ higher version of ``Rules``. It encodes nothing (``warren/envelope.py`` does) an
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -28,6 +29,11 @@ RECEIPT_NONE: Final = 0
 RECEIPT_ACCEPTED: Final = 1  # its place in the log, and who is there
 RECEIPT_WRITTEN: Final = 2  # once each gateway that has members has been told of it, too
 RECEIPT_SEEN: Final = 3  # once as many users have said that they have seen it as were there to see it, too
+RECEIPT_LEVELS: Final[Mapping[str, int]] = {
+    "accepted": RECEIPT_ACCEPTED,
+    "written": RECEIPT_WRITTEN,
+    "seen": RECEIPT_SEEN,
+}
 
 
 class Kind(msgspec.Struct, frozen=True, array_like=True, tag_field="kind"):

@@ -13,31 +13,16 @@ from typing import Any, Final, NoReturn
 
 import msgspec
 
-from gateway.core.codec_common import INVALID_FORMAT, REF_MAX, readable, refuse
+from gateway.core.codec_common import INVALID_FORMAT, REF_MAX, Fields, readable, refuse
 from warren.errors import ErrorCode, ProtocolError
 from warren.message_rules import outside_strings, without_escapes
 
 _ABSENT = msgspec.Raw()
 
 
-class _Parts(msgspec.Struct):
-    """A client's frame whose fields may be of any kind."""
-
-    type: msgspec.Raw = _ABSENT
-    room: msgspec.Raw = _ABSENT
-    id: msgspec.Raw = _ABSENT
-    version: msgspec.Raw = _ABSENT
-    encoding: msgspec.Raw = _ABSENT
-    key: msgspec.Raw = _ABSENT
-    include_sender: msgspec.Raw = _ABSENT
-    traceparent: msgspec.Raw = _ABSENT
-    service: msgspec.Raw = _ABSENT
-    timeout_ms: msgspec.Raw = _ABSENT
-    durable: msgspec.Raw = _ABSENT
-    receipt: msgspec.Raw = _ABSENT
-    ref: msgspec.Raw = _ABSENT
-
-
+# A client's frame whose fields may be of any kind; the payload is not looked at.
+_NAMES: Final = tuple(name for name in Fields.__struct_fields__ if name != "payload")
+_Parts = msgspec.defstruct("_Parts", [(name, msgspec.Raw, _ABSENT) for name in _NAMES])
 _json_parts = msgspec.json.Decoder(_Parts)
 _json_text = msgspec.json.Decoder(str)
 _msgpack_parts = msgspec.msgpack.Decoder(_Parts)
@@ -79,16 +64,16 @@ def refuse_msgpack(data: bytes) -> NoReturn:
     refuse(_document(parts, _MSGPACK_KINDS, _msgpack_text))
 
 
-def _document(parts: _Parts, kinds: dict[int, Any], text: Any) -> dict[str, Any]:
+def _document(parts: msgspec.Struct, kinds: dict[int, Any], text: Any) -> dict[str, Any]:
     """Return what kinds of fields a frame has, and its ``id``."""
-    raws = {name: bytes(getattr(parts, name)) for name in _Parts.__struct_fields__}
+    raws = {name: bytes(getattr(parts, name)) for name in _NAMES}
     document = {name: kinds.get(raw[0], ()) for name, raw in raws.items() if raw}
     number = raws["timeout_ms"]  # a float begins like a whole number in JSON
     if kinds is _JSON_KINDS and document.get("timeout_ms") == 0 and not number.lstrip(b"-").isdigit():
         document["timeout_ms"] = ()
     if document.get("id") == "":
         try:
-            document["id"] = text.decode(parts.id)
+            document["id"] = text.decode(raws["id"])
         except (msgspec.MsgspecError, UnicodeError):
             document["id"] = None
     return document

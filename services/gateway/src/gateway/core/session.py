@@ -489,10 +489,7 @@ class Session:
         return Outcome(message.type, [Exit(room), Send(Left(room, message.id))])
 
     def _history(self, message: ClientMessage, room: str, now_us: int, trace: str) -> Outcome:
-        if room != user_room(self.user):
-            permissions.check_room(room)
-        if room not in self._pending.rooms or (room == user_room(self.user) and not self._listens):
-            raise ProtocolError(ErrorCode.NOT_JOINED, "Join this room before you ask for its history")
+        self._check_member(room, "ask for its history")
         before, limit = page_of(message)
         self._check_open()
         ref = message.id or self._pending.ref()
@@ -513,11 +510,8 @@ class Session:
         return Outcome(message.type, actions)
 
     def _saw(self, message: ClientMessage, room: str, now_us: int, trace: str) -> Outcome:
-        identity, own = self._known(), user_room(self.user)
-        if room != own:
-            permissions.check_room(room)
-        if room not in self._pending.rooms or (room == own and not self._listens):
-            raise ProtocolError(ErrorCode.NOT_JOINED, "Join this room before you say what you have seen")
+        identity = self._known()
+        self._check_member(room, "say what you have seen")
         if self._namespaces.policy(room).receipts != "seen":
             raise ProtocolError(ErrorCode.FORBIDDEN, "This room does not tell who has seen what")
         position = seen_of(message)
@@ -526,6 +520,14 @@ class Session:
         shard = self._shard_of(room)
         seen = envelope.Seen(room, self.conn, position.epoch, position.seq)
         return Outcome(message.type, [Seen(seen, shard)], shard)
+
+    def _check_member(self, room: str, purpose: str) -> None:
+        """Raise where the client is not in a room, or not given what is said there."""
+        own = room == user_room(self.user)
+        if not own:
+            permissions.check_room(room)
+        if room not in self._pending.rooms or (own and not self._listens):
+            raise ProtocolError(ErrorCode.NOT_JOINED, f"Join this room before you {purpose}")
 
     def _presences(self) -> SessionPresence:
         if self._presence is None:

@@ -15,14 +15,12 @@ import msgspec
 from gateway.core.client_messages import ClientMessage, Receipt
 from warren import envelope
 from warren.errors import ErrorCode, ProtocolError
-from warren.log_entries import RECEIPT_NONE, RECEIPT_SEEN, RECEIPT_WRITTEN
+from warren.log_entries import RECEIPT_LEVELS, RECEIPT_NONE, RECEIPT_SEEN, RECEIPT_WRITTEN
 from warren.namespaces import RoomPolicy
 
 OPEN_MAX: Final = 32
 # Longer than a router waits before it says what it knows.
 WAIT_S: Final = {RECEIPT_WRITTEN: 35.0, RECEIPT_SEEN: 65.0}
-
-LEVELS: Final = {"": RECEIPT_NONE, "written": RECEIPT_WRITTEN, "seen": RECEIPT_SEEN}
 
 
 class _Open(msgspec.Struct, frozen=True):
@@ -35,10 +33,10 @@ def level_of(message: ClientMessage, policy: RoomPolicy, *, ephemeral: bool) -> 
     """Return what a message asks to be told of it: one of the RECEIPT_ values. Raise where its sender may not
     ask for that.
     """
-    level = LEVELS[message.receipt]
+    level = RECEIPT_LEVELS.get(message.receipt, RECEIPT_NONE)
     if not level:
         return level
-    if level > LEVELS["" if policy.receipts == "off" else policy.receipts]:
+    if level > RECEIPT_LEVELS.get(policy.receipts, RECEIPT_NONE):
         raise ProtocolError(
             ErrorCode.FORBIDDEN, f"receipt: this room does not tell what is {message.receipt}"
         )

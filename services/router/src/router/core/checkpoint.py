@@ -12,8 +12,9 @@ router finds those three, has the fold as of 12,050, and reads on from 12,051.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from enum import IntEnum
+from functools import partial
 from hashlib import blake2b
 from itertools import islice
 from typing import Any, Final, TypeVar
@@ -392,38 +393,36 @@ def _by(step: int, rows: Iterator[Any]) -> Iterator[list[Any]]:
 
 def _members(walk: Iterable[tuple[str, str, dict[str, str]]], step: int) -> Iterator[list[Any]]:
     """Yield rows of members, about so many members at a time; very many of a room are in several rows."""
-    rows: list[tuple[str, str, dict[str, str]]] = []
-    room_for = step
-    for room, gateway, members in walk:
-        each, left = iter(members.items()), len(members)
-        while left:
-            part = members if left <= room_for and left == len(members) else dict(islice(each, room_for))
-            rows.append((room, gateway, part))
-            left -= len(part)
-            room_for -= len(part)
-            if room_for <= 0:
-                yield rows
-                rows, room_for = [], step
-    if rows:
-        yield rows
+    parts = ((members, partial(_member_row, room, gateway)) for room, gateway, members in walk)
+    return _in_parts(parts, step)
 
 
-def _seen(seen: SeenPositions, step: int) -> tuple[int, Iterator[list[SeenPart]]]:
+def _member_row(room: str, gateway: str, members: dict[str, str]) -> tuple[str, str, dict[str, str]]:
+    return room, gateway, members
+
+
+def _seen(seen: SeenPositions, step: int) -> tuple[int, Iterator[list[Any]]]:
     """Return of how many users in all rooms it is known what they have seen, and parts of rooms with about so
     many at a time.
     """
     count, walk = seen.snapshot()
-    return count, _seen_parts(walk, step)
+    parts = ((whole.users, partial(SeenPart, whole.room, whole.generation)) for whole in walk)
+    return count, _in_parts(parts, step)
 
 
-def _seen_parts(walk: Iterable[SeenPart], step: int) -> Iterator[list[SeenPart]]:
-    rows: list[SeenPart] = []
+def _in_parts(
+    walk: Iterable[tuple[dict[str, Any], Callable[[dict[str, Any]], Any]]], step: int
+) -> Iterator[list[Any]]:
+    """Yield rows that are made of tables or of parts of them, each with what makes a row of it; about so many
+    entries at a time.
+    """
+    rows: list[Any] = []
     room_for = step
-    for whole in walk:
-        users, left = iter(whole.users.items()), len(whole.users)
+    for table, row in walk:
+        each, left = iter(table.items()), len(table)
         while left:
-            part = dict(islice(users, room_for))
-            rows.append(SeenPart(whole.room, whole.generation, part))
+            part = table if left <= room_for and left == len(table) else dict(islice(each, room_for))
+            rows.append(row(part))
             left -= len(part)
             room_for -= len(part)
             if room_for <= 0:

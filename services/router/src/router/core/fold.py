@@ -35,6 +35,7 @@ from router.core.effects import (
     CommandDone,
     Effect,
     Ended,
+    EventKind,
     FeedItem,
     Marked,
     Part,
@@ -179,7 +180,7 @@ class Fold:
 
     def generation(self, room: str) -> int:
         """Return the generation of a room's epoch."""
-        return self._sequencer.generation_of(room)
+        return self._sequencer.standing(room).generation
 
     def place(self, room: str, user: str, ident: str) -> Position | None:
         """Return where the message of this id stands (a backend's ``user`` is empty); None where the id is
@@ -432,35 +433,16 @@ class Fold:
                 FeedItem(len(effects) + 1, (gateway,), wire.Ack(message.conn, room, ident, epoch, place[1]))
             )
         if entry is not None:
-            effects.append(
-                BackendEvent(
-                    len(effects) + 1, "message", room, message.at_us, message.conn, message.user, "", entry
-                )
-            )
+            _tell_backends("message", entry, effects)
             if self.version >= RECEIPTS_VERSION:
                 if not targets:
-                    self._undelivered(entry, "nobody", effects)
+                    _tell_backends("undelivered", entry, effects, "nobody")
                 elif message.unseen_ms > 0 and not gateway and room != EVERYONE:
                     due_us = message.at_us + message.unseen_ms * 1_000
                     if not self._unseen.put(Unseen(due_us, place[0], entry)):
-                        self._undelivered(entry, "overloaded", effects)
+                        _tell_backends("undelivered", entry, effects, "overloaded")
         if message.receipt and self.version >= RECEIPTS_VERSION:
             self._accepted(message, place, effects, duplicate=False)
-
-    def _undelivered(self, message: wire.Deliver, reason: str, effects: list[Effect]) -> None:
-        """Tell backends that a message has reached nobody."""
-        effects.append(
-            BackendEvent(
-                len(effects) + 1,
-                "undelivered",
-                message.room,
-                message.at_us,
-                message.conn,
-                message.user,
-                reason,
-                message,
-            )
-        )
 
     def _accepted(
         self, message: wire.Publish, place: Place, effects: list[Effect], *, duplicate: bool
@@ -502,22 +484,20 @@ class Fold:
         """
         room = said.room
         user = self._rooms.members(room, gateway).get(said.conn)
-        position = self._sequencer.position(room)
-        if user is None or self.version < RECEIPTS_VERSION or said.epoch != position.epoch:
+        standing = self._sequencer.standing(room)
+        epoch, seq = self._sequencer.epoch(standing.generation), min(said.seq, standing.seq)
+        if user is None or self.version < RECEIPTS_VERSION or said.epoch != epoch or seq < 1:
             return
-        seq, generation = min(said.seq, position.seq), self._sequencer.generation_of(room)
-        if seq < 1:
-            return
-        before = self._seen.saw(room, generation, user, seq)
+        before = self._seen.saw(room, standing.generation, user, seq)
         if before is None:
             return
-        self._unseen.saw(room, generation, seq)
-        effects.append(SeenChanged(len(effects) + 1, room, position.epoch, user, before, seq))
+        self._unseen.saw(room, standing.generation, seq)
+        effects.append(SeenChanged(len(effects) + 1, room, epoch, user, before, seq))
 
     def _tell_unseen(self, effects: list[Effect]) -> None:
         """Tell backends what nobody has seen by now."""
         for message in self._unseen.due(self._time_us):
-            self._undelivered(message, "unseen", effects)
+            _tell_backends("undelivered", message, effects, "unseen")
 
     def _reached(self, room: str) -> tuple[str, ...]:
         """Return the living gateways that a message for this address is for."""
@@ -858,6 +838,22 @@ def _delivery(message: wire.Publish, epoch: str, seq: int, trace: str) -> wire.D
         message.key,
         message.expires_ms,
         trace,
+    )
+
+
+def _tell_backends(kind: EventKind, message: wire.Deliver, effects: list[Effect], reason: str = "") -> None:
+    """Tell backends what has become of a message."""
+    effects.append(
+        BackendEvent(
+            len(effects) + 1,
+            kind,
+            message.room,
+            message.at_us,
+            message.conn,
+            message.user,
+            reason,
+            message,
+        )
     )
 
 

@@ -8,25 +8,15 @@ only of what the parser has found to be JSON.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import msgspec
 
 from warren.address import EVERYONE, is_connection, is_room, is_user, user_room
 from warren.contract.fields import MAX_EXPIRATION_MS, MESSAGE_ID_MAX
 from warren.contract.notifications import DEFAULT_TYPE, SEEN_WITHIN_MAX_MS, SEEN_WITHIN_MIN_MS
 from warren.envelope import INTERNAL_ID, Publish
-from warren.log_entries import RECEIPT_ACCEPTED, RECEIPT_NONE, RECEIPT_SEEN, RECEIPT_WRITTEN
+from warren.log_entries import RECEIPT_LEVELS, RECEIPT_NONE
 from warren.message_rules import KEY_MAX, TYPE_RULE, is_reserved_type, is_type
 from warren.payloads import BINARY_TYPE, JSON_TYPE, is_binary, is_json
-
-# What may be asked for in the header ``receipt``.
-RECEIPTS: Mapping[str | None, int] = {
-    None: RECEIPT_NONE,
-    "accepted": RECEIPT_ACCEPTED,
-    "written": RECEIPT_WRITTEN,
-    "seen": RECEIPT_SEEN,
-}
 
 
 class Notification(msgspec.Struct, frozen=True):
@@ -73,7 +63,7 @@ def parse(notification: Notification, *, now_us: int, max_bytes: int) -> Publish
         return f"unsupported content_type: {JSON_TYPE} or {BINARY_TYPE}"
     if not binary and not is_json(notification.body):
         return "invalid payload: no JSON text in UTF-8"
-    receipt = RECEIPTS.get(notification.receipt) if isinstance(notification.receipt, str | None) else None
+    receipt = _level(notification.receipt)
     if receipt is None:
         return "invalid header receipt: accepted, written or seen"
     within = notification.seen_within_ms
@@ -93,6 +83,13 @@ def parse(notification: Notification, *, now_us: int, max_bytes: int) -> Publish
         receipt=receipt,
         unseen_ms=within if isinstance(within, int) else 0,
     )
+
+
+def _level(asked: object) -> int | None:
+    """Return what the header ``receipt`` asks for; None where there is no such thing."""
+    if asked is None:
+        return RECEIPT_NONE
+    return RECEIPT_LEVELS.get(asked) if isinstance(asked, str) else None
 
 
 def _is_time(within: object) -> bool:

@@ -214,7 +214,7 @@ class PresenceDiffs:
         self._names -= len(names or ()) + len(saw)
         room.changed, room.known, room.names, room.seen = False, True, {}, {}
         counts, counts_only = self._numbers(name, fold)
-        seen = self._seen(name, fold, saw)
+        seen = None if counts_only else self._seen(name, fold, saw)
         before, room.told = room.told, (counts, seen.sum if seen is not None else 0)
         if changed and before is not None and _same(before, room.told):
             return None
@@ -222,7 +222,7 @@ class PresenceDiffs:
             diff = _diff(name, counts, *_named(name, names or {}, fold, known=known), seen=seen)
             if size_of(diff) <= DIFF_BYTES:
                 return diff
-        return self._proof(name, fold)
+        return _diff(name, counts, counts_only=counts_only, seen=seen and SeenState(seen.epoch, seen.sum))
 
     def _refreshed(self, fold: Fold, now: float) -> list[Told]:
         """Return some of what gateways are to be told because they said where they stand."""
@@ -257,14 +257,12 @@ class PresenceDiffs:
     def _proof(self, name: str, fold: Fold) -> PresenceDiff:
         """Return what proves what there is, and names nobody."""
         counts, counts_only = self._numbers(name, fold)
-        return _diff(name, counts, counts_only=counts_only, seen=self._seen(name, fold, ()))
+        seen = None if counts_only else self._seen(name, fold, ())
+        return _diff(name, counts, counts_only=counts_only, seen=seen)
 
     def _seen(self, name: str, fold: Fold, users: Iterable[str]) -> SeenState | None:
         """Return what these users have seen of a room; None where it does not tell that."""
-        policy = self._namespaces.policy(name)
-        if not tells_seen(name, policy) or fold.presence.names(name) > policy.presence.max:
-            return None
-        return seen_state(fold, name, users)
+        return seen_state(fold, name, users) if tells_seen(name, self._namespaces.policy(name)) else None
 
     def _numbers(self, room: str, fold: Fold) -> tuple[Counts, bool]:
         """Return how many there are in a room, and whether that is all that it tells."""

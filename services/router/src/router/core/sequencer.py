@@ -79,16 +79,13 @@ class Sequencer:
             name = self._epochs[generation] = f"{self.life}-{base36(generation)}"
         return name
 
-    def generation_of(self, room: str) -> int:
-        """Return the generation of the room's present epoch."""
-        standing = self.awake.get(room) or self.idle.get(room)
-        return self.generation if standing is None else standing.generation
+    def standing(self, room: str) -> Standing:
+        """Return how far the room has got. It changes nothing."""
+        return self.awake.get(room) or self.idle.get(room) or Standing(self.generation, 0)
 
     def position(self, room: str) -> Position:
         """Return the room's position. It changes nothing."""
-        standing = self.awake.get(room) or self.idle.get(room)
-        if standing is None:
-            return Position(self.epoch(self.generation), 0)
+        standing = self.standing(room)
         return Position(self.epoch(standing.generation), standing.seq)
 
     def advance(self, room: str) -> Standing:

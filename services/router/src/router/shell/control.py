@@ -24,7 +24,6 @@ from router.core.control import Command, Message, Verb
 from router.core.control_problems import Problem, ProblemCode, invalid
 from router.core.control_reads import AnyRead
 from router.core.fold import COMMANDS_VERSION
-from router.core.notification_parser import RECEIPTS
 from router.shell.message_writer import MessageWriter, Written
 from router.shell.router_calls import Readers, RouterCalls
 from router.shell.router_context import RouterContext
@@ -35,7 +34,7 @@ from warren.contract.problem import Fault
 from warren.envelope import CONTENT_TYPE, INTERNAL_ID, Commanded, Receipt, encode
 from warren.envelope import Command as Entry
 from warren.errors import ErrorCode, Overloaded
-from warren.log_entries import RECEIPT_NONE, RECEIPT_SEEN, RECEIPT_WRITTEN
+from warren.log_entries import RECEIPT_LEVELS, RECEIPT_NONE, RECEIPT_SEEN, RECEIPT_WRITTEN
 
 # How long a record may take until it is confirmed; a broker that elects a leader takes seconds.
 WRITE_S: Final = 8.0
@@ -180,7 +179,7 @@ class Control:
         for it.
         """
         wait_ms = body.wait_ms
-        way = self._offer(messages, scopes, receipt=RECEIPTS[body.receipt] if wait_ms else RECEIPT_NONE)
+        way = self._offer(messages, scopes, receipt=RECEIPT_LEVELS[body.receipt] if wait_ms else RECEIPT_NONE)
         going = [each for each in way if isinstance(each, _OnItsWay)]
         try:
             await _all_done([each.written for each in going], WRITE_S)
