@@ -29,7 +29,7 @@ def files() -> dict[str, str]:
         **pages,
         "docs/reference/asyncapi.json": document,
         "docs/examples/warren_types.py": python_types(),
-        "clients/js/protocol.d.ts": typescript_types(),
+        "clients/js/src/protocol.ts": typescript_types(),
     }
 
 

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { test } from "node:test";
 
-import { messageText } from "../lib/encode.js";
+import { messageText } from "../dist/esm/encode.js";
 import { scene, settled } from "../support/fakes.js";
 
 const CUT = "ab😀".slice(0, 3);
@@ -85,7 +85,7 @@ test("valid messages are sent unchanged", async () => {
 test("checking a payload takes linear time: backslashes, quotes, brackets, emojis", () => {
   // no clock is read: what is linear ends in a fraction of a second, and what grows with the square would take hours
   const check = `
-    import { messageText } from "${new URL("../lib/encode.js", import.meta.url)}";
+    import { messageText } from "${new URL("../dist/esm/encode.js", import.meta.url)}";
     for (const piece of ${JSON.stringify(["\\", '"', "[{", "😀"])}) {
       const whole = piece.repeat(2_000_000);
       messageText("CHAT", "r", whole, {}, 0);

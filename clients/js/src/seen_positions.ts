@@ -1,20 +1,22 @@
 /**
  * Up to where the users of one room have seen its messages, as the server tells. A seq only grows, and the sum of all seqs proves that
- * nothing is missing. Part of warren.js.
+ * nothing is missing. It sends nothing.
  */
+import type { SeenPayload } from "./protocol.js";
+
 export class SeenPositions {
-  users = new Map(); // user ▶ seq
-  epoch = null; // in which the seqs count; null: the room does not tell who has seen what
+  users = new Map<string, number>(); // user ▶ seq
+  epoch: string | null = null; // in which the seqs count; null: the room does not tell who has seen what
   #sum = 0;
   #told = 0; // the sum that the room has
 
   /** Whether these are all, as the sum says. */
-  get isComplete() {
+  get isComplete(): boolean {
     return this.#sum === this.#told;
   }
 
   /** Take what has changed. Returns whether it is news. */
-  take({ epoch, sum, users = {} }) {
+  take({ epoch, sum, users = {} }: SeenPayload): boolean {
     let isNews = epoch !== this.epoch && this.clear();
     this.epoch = epoch;
     for (const [user, seq] of Object.entries(users)) isNews = this.#put(user, seq) || isNews;
@@ -23,8 +25,8 @@ export class SeenPositions {
   }
 
   /** Take a page that has all users; `later` is what was told since it was asked for. Returns whether it is news. */
-  replace(page, later) {
-    const [epoch, before] = [this.epoch, this.users];
+  replace(page: SeenPayload, later: SeenPayload[]): boolean {
+    const { epoch, users: before } = this;
     this.users = new Map();
     this.#sum = 0;
     this.take(page);
@@ -36,7 +38,7 @@ export class SeenPositions {
   }
 
   /** The room tells nothing (any more). Returns whether anything was known. */
-  clear() {
+  clear(): boolean {
     const isNews = this.users.size > 0;
     this.users = new Map();
     this.epoch = null;
@@ -44,7 +46,7 @@ export class SeenPositions {
     return isNews;
   }
 
-  #put(user, seq) {
+  #put(user: string, seq: number): boolean {
     const before = this.users.get(user) ?? 0;
     if (seq <= before) return false;
     this.users.set(user, seq);

@@ -1,16 +1,19 @@
 /**
  * Checks and encodes outgoing messages. It applies the server's rules (docs/protocol.md), so that an invalid message is refused at once
- * with a reason, and never repeated. It returns text and sends nothing. Part of warren.js.
+ * with a reason, and never repeated. It returns text and sends nothing.
  */
 import { toBase64 } from "./binary.js";
 import { WarrenError } from "./error.js";
+import type { SendOptions } from "./types.js";
 
-const VERSION = "1.0";
+export const VERSION = "1.0";
 const DEPTH = 128;
 const KEY_LENGTH = 128;
 const ROOM_LENGTH = 128;
-const RECEIPTS = new Set(["written", "seen"]);
+const RECEIPTS = new Set<unknown>(["written", "seen"]);
 const ORDINARY = new Set(["CHAT", "TYPING", "NOTIFICATION", "DATA_UPDATE"]);
+
+type Frame = Record<string, unknown>;
 
 // with the flag u, surrogates of a valid pair do not match: these are lone ones
 const LONE = /\p{Surrogate}/u;
@@ -19,15 +22,10 @@ const TYPE = /^[A-Za-z0-9_\-.:]{1,64}$/;
 const UPPER_CASE = /^[A-Z0-9_]*[A-Z][A-Z0-9_]*$/;
 const ROOM = /^[A-Za-z0-9._\-:/][A-Za-z0-9._\-:/@]{0,127}$/;
 
-const SERVICE = /^[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*$/;
-const REQUEST_ID_BYTES = 120;
-const TIMEOUT_MS = 60_000;
-
 const CUT = "half of a surrogate pair: text was cut inside a character (split it between characters, as [...text] does)";
 const DEEP = `nested deeper than ${DEPTH} levels`;
 const ID_RULE = "id: must be 1 to 64 printable characters, not starting with ~";
 const TYPE_RULE = "type: must be 1 to 64 letters, digits and _ - . :";
-const SERVICE_RULE = "service: must be 1 to 128 letters, digits and _ - in words with dots between them, the last of which is not cancel";
 const ROOM_RULE = "room: must be 1 to 128 letters, digits and . _ - : / @; names that start with @ or * are reserved";
 
 /**
@@ -35,7 +33,13 @@ const ROOM_RULE = "room: must be 1 to 128 letters, digits and . _ - : / @; names
  * (`withReceipt`). Throws WarrenError if the server would refuse the message, and JSON.stringify's TypeError if JSON can't represent the
  * payload at all.
  */
-export function messageText(type, room, payload, options, timestamp) {
+export function messageText(
+  type: string,
+  room: string | null | undefined,
+  payload: unknown,
+  options: Pick<SendOptions, "id" | "key" | "includeSender" | "traceparent" | "receipt">,
+  timestamp: number,
+): string {
   const { id, key, includeSender, traceparent, receipt } = options;
   for (const [field, value] of Object.entries({ type, room, id, key, traceparent })) checkWhole(field, value, id);
   if (id !== undefined) checkId(id);
@@ -52,90 +56,69 @@ export function messageText(type, room, payload, options, timestamp) {
     check(RECEIPTS.has(receipt), "invalid_message", "receipt: must be written or seen", id);
     check(id !== undefined, "invalid_message", "receipt: an ephemeral message has none");
   }
-  const frame = { type, payload, timestamp, version: VERSION };
+  const frame: Frame = { type, payload, timestamp, version: VERSION };
   if (room != null) frame.room = room;
   if (includeSender) frame.include_sender = true;
   if (key != null) frame.key = key;
   if (traceparent != null) frame.traceparent = traceparent;
-  if (payload instanceof Uint8Array) Object.assign(frame, { payload: toBase64(payload), encoding: "base64" });
-  return stringify({ ...frame, id }, id);
+  return stringify({ ...frame, ...bytesOf(payload), id }, id);
 }
 
 /** Add to a message's text that its sender wants a receipt. */
-export function withReceipt(text, level) {
+export function withReceipt(text: string, level: string): string {
   return `${text.slice(0, -1)},"receipt":"${level}"}`;
 }
 
-/** Encode a request to a service. `options` has id, timeoutMs, durable and traceparent. Throws as `messageText` does. */
-export function requestText(service, payload, options, timestamp) {
-  const { id, timeoutMs, durable, traceparent } = options;
-  checkWhole("id", id);
-  checkId(id);
-  check(new TextEncoder().encode(id).length <= REQUEST_ID_BYTES, "invalid_message", `id: at most ${REQUEST_ID_BYTES} bytes of UTF-8`, id);
-  const isService = typeof service === "string" && service.length <= 128 && SERVICE.test(service) && !service.endsWith(".cancel");
-  check(isService, "invalid_message", SERVICE_RULE, id);
-  const isTime = timeoutMs === undefined || (Number.isInteger(timeoutMs) && timeoutMs >= 1 && timeoutMs <= TIMEOUT_MS);
-  check(isTime, "invalid_message", `timeoutMs: must be a whole number from 1 to ${TIMEOUT_MS}`, id);
-  check(durable === undefined || typeof durable === "boolean", "invalid_message", "durable: must be true or false", id);
-  check(traceparent == null || typeof traceparent === "string", "invalid_message", "traceparent: must be text", id);
-  const frame = { type: "REQUEST", service, payload, timestamp, version: VERSION };
-  if (timeoutMs !== undefined) frame.timeout_ms = timeoutMs;
-  if (durable) frame.durable = true;
-  if (traceparent != null) frame.traceparent = traceparent;
-  if (payload instanceof Uint8Array) Object.assign(frame, { payload: toBase64(payload), encoding: "base64" });
-  return stringify({ ...frame, id }, id);
-}
-
-/** Encode the frame that cancels a request. */
-export function cancelText(ref, timestamp) {
-  return stringify({ type: "CANCEL", ref, timestamp, version: VERSION });
+/** What of a frame says that its payload stands for bytes. */
+export function bytesOf(payload: unknown): Frame {
+  return payload instanceof Uint8Array ? { payload: toBase64(payload), encoding: "base64" } : {};
 }
 
 /** Encode a frame of the client itself. Throws WarrenError as `messageText` does. */
-export function controlText(type, room, payload, id, timestamp) {
+export function controlText(type: string, room: string | undefined, payload: unknown, id: string, timestamp: number): string {
   return stringify({ type, room, payload, id, timestamp, version: VERSION }, id);
 }
 
 /** What is wrong with the name of a room to join, leave or read: a WarrenError, or null. A user's own room (`@ann`) is valid. */
-export function roomFault(room) {
+export function roomFault(room: unknown): WarrenError | null {
   // the server checks the rest of the user's name
   if (typeof room === "string" && /^@[^@]/.test(room) && PRINTABLE.test(room) && lengthOf(room) <= ROOM_LENGTH) return null;
   try {
     checkRoom(room);
     return null;
   } catch (fault) {
-    return fault;
+    return fault as WarrenError;
   }
 }
 
-function checkRoom(room, id) {
+function checkRoom(room: unknown, id?: string): void {
   check(typeof room === "string", "invalid_message", "room: must be text", id);
   checkWhole("room", room, id);
   check(ROOM.test(room), "invalid_room", room === "" ? "room: is empty" : ROOM_RULE, id);
 }
 
 /** No field may contain a lone surrogate: the server could not parse the whole frame. */
-function checkWhole(field, value, id) {
+export function checkWhole(field: string, value: unknown, id?: string): void {
   const isCut = typeof value === "string" && LONE.test(value);
   check(!isCut, "invalid_format", `${field}: has ${CUT}`, field === "id" ? undefined : id);
 }
 
-function checkId(id) {
+export function checkId(id: unknown): void {
   const isId = typeof id === "string" && PRINTABLE.test(id) && lengthOf(id) <= 64 && id[0] !== "~";
   check(isId, "invalid_message", ID_RULE); // no ref, because the id can't be repeated
 }
 
-function check(holds, code, message, ref) {
+export function check(holds: unknown, code: string, message: string, ref?: unknown): asserts holds {
   if (!holds) throw new WarrenError(code, message, { ref: typeof ref === "string" ? ref : undefined });
 }
 
 /** Length in characters, as the server counts: a pair of surrogates is one. */
-function lengthOf(text) {
+function lengthOf(text: string): number {
   return [...text].length;
 }
 
-function stringify(frame, id) {
-  let text;
+export function stringify(frame: Frame, id?: string): string {
+  let text: string;
   try {
     text = JSON.stringify(frame, jsonValue);
   } catch (cause) {
@@ -149,7 +132,7 @@ function stringify(frame, id) {
 }
 
 /** JSON.stringify would write null for some of these and omit others, and so change the message. */
-function jsonValue(name, value) {
+function jsonValue(name: string, value: unknown): unknown {
   const isLost = (typeof value === "number" && !Number.isFinite(value)) || typeof value === "function" || typeof value === "symbol";
   if (!isLost) return value;
   const what = typeof value === "number" ? String(value) : `a ${typeof value}`;
@@ -157,7 +140,7 @@ function jsonValue(name, value) {
 }
 
 /** Why the server could not read a frame that JSON.stringify has written, or undefined. One pass. */
-function faultOf(text) {
+function faultOf(text: string): string | undefined {
   if (LONE.test(text)) return `has ${CUT}`;
   let depth = 0;
   let inString = false;
@@ -175,4 +158,5 @@ function faultOf(text) {
       if (++depth > DEPTH + 1) return DEEP; // the frame itself is one level
     } else if (character === "]" || character === "}") depth--;
   }
+  return undefined;
 }

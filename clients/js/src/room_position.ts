@@ -1,69 +1,77 @@
 /**
- * The client's position in one room: repeats, gaps, and what JOINED means for them. It decides, and sends nothing. Part of warren.js.
+ * The client's position in one room: repeats, gaps, and what JOINED means for them. It decides, and sends nothing.
  */
+import type { Deferred } from "./error.js";
+import type { JoinedPayload } from "./protocol.js";
+import type { Joined, Message, Position } from "./types.js";
 
 const REMEMBERED = 256; // own acknowledged seqs above the position
 const HELD = 256; // numbered messages that wait for missing ones before them
 
+/** A message that has its place in a room. */
+export type Numbered = Message & Position & { room: string };
+export type Verdict = "new" | "repeat" | "held" | "early" | "own";
+
 export class RoomPosition {
-  position = null; // {epoch, seq}: the last one seen in JOINED or a message
-  asked = null; // the id of the unanswered JOIN
-  grant = null; // the last one that a JOINED brought; the next JOIN shows it
-  delivered = null; // {epoch, seq}: the last message that was passed on
-  waiting = []; // promises of join() that JOINED settles
-  #acked = new Set(); // seqs of own messages, which the server sends only to others
-  #held = []; // numbered messages that can't be delivered yet
-  #replayed = null; // {epoch, seq}: messages up to here are the replay that a JOIN asked for
-  #excused = null; // {epoch, seq}: missing seqs up to here are not a gap: DROPPED announced them, or they have expired
+  readonly name: string;
+  position: Position | null = null; // {epoch, seq}: the last one seen in JOINED or a message
+  asked: string | null = null; // the id of the unanswered JOIN
+  grant: string | null = null; // the last one that a JOINED brought; the next JOIN shows it
+  delivered: Position | null = null; // {epoch, seq}: the last message that was passed on
+  waiting: Deferred<Joined>[] = []; // promises of join() that JOINED settles
+  #acked = new Set<number>(); // seqs of own messages, which the server sends only to others
+  #held: Numbered[] = []; // numbered messages that can't be delivered yet
+  #replayed: Position | null = null; // {epoch, seq}: messages up to here are the replay that a JOIN asked for
+  #excused: Position | null = null; // {epoch, seq}: missing seqs up to here are not a gap: DROPPED announced them, or they have expired
   #echoes = false; // the server sends own messages back in this room
 
-  constructor(name) {
+  constructor(name: string) {
     this.name = name;
   }
 
   /** The position to resume from: the last one seen, plus own messages that follow it without a gap. */
-  get since() {
+  get since(): Position | null {
     if (!this.position || this.#echoes) return this.position;
     return { epoch: this.position.epoch, seq: this.#skip(this.position.seq) };
   }
 
   /** The payload of a JOIN: what the server needs to know to let us in again, and to send what we missed. */
-  get request() {
+  get request(): { since?: Position | undefined; grant?: string | undefined } | undefined {
     if (!this.since && !this.grant) return undefined;
     return { since: this.since ?? undefined, grant: this.grant ?? undefined };
   }
 
   /** Whether messages wait for missing ones before them. */
-  get lacks() {
+  get lacks(): boolean {
     return this.#held.length > 0 && !this.asked;
   }
 
   /** Whether a replay is in progress, so that missing messages may be on their way. */
-  get isReplayed() {
-    return this.#replayed !== null && this.position.seq < this.#replayed.seq;
+  get isReplayed(): boolean {
+    return this.#replayed !== null && this.position !== null && this.position.seq < this.#replayed.seq;
   }
 
   /** Whether no further message can wait. */
-  get isFull() {
+  get isFull(): boolean {
     return this.#held.length >= HELD;
   }
 
   /** The connection is closed: nothing more arrives on it, and held messages will be sent again. */
-  disconnect() {
+  disconnect(): void {
     this.asked = null;
     this.#held = [];
     this.#replayed = null;
   }
 
   /** An own message got its seq. */
-  ack({ epoch, seq }) {
-    if (!seq || this.position?.epoch !== epoch || seq <= this.position.seq) return;
+  ack({ epoch, seq }: { epoch?: string; seq?: number }): void {
+    if (!seq || this.position?.epoch !== epoch || seq <= this.position!.seq) return;
     this.#acked.add(seq);
-    if (this.#acked.size > REMEMBERED) this.#acked.delete(this.#acked.values().next().value);
+    if (this.#acked.size > REMEMBERED) this.#acked.delete(this.#acked.values().next().value!);
   }
 
   /** The server has withheld messages up to this seq, because the client reads too slowly. */
-  withheld(seq) {
+  withheld(seq: number): void {
     if (this.position) this.#excuse({ epoch: this.position.epoch, seq });
   }
 
@@ -72,9 +80,9 @@ export class RoomPosition {
    * before it is missing) or "own" (this client sent it). `isOwn`: this client sent it without asking for a copy; `isResent`: on more
    * than one connection.
    */
-  take(message, isOwn, isResent = false) {
+  take(message: Numbered, isOwn: boolean, isResent = false): Verdict {
     if (this.#has(message)) return "repeat";
-    const replay = this.#replayed?.epoch === message.epoch && message.seq <= this.#replayed.seq;
+    const replay = this.#replayed?.epoch === message.epoch && message.seq <= this.#replayed!.seq;
     if (this.#replayed && !this.asked) {
       // messages come in order: those that a replay omits have expired, and one from after the replay ends it
       this.#excuse({ epoch: message.epoch, seq: replay ? message.seq - 1 : this.#replayed.seq });
@@ -91,10 +99,10 @@ export class RoomPosition {
   }
 
   /** Remove and return the held messages that are now in sequence. */
-  following() {
-    const found = [];
+  following(): Numbered[] {
+    const found: Numbered[] = [];
     while (!this.asked && this.#held.length) {
-      const [message] = this.#held;
+      const message = this.#held[0]!;
       if (!this.#has(message)) {
         if (!this.#follows(message)) break;
         this.#see(message);
@@ -106,9 +114,10 @@ export class RoomPosition {
   }
 
   /** Apply JOINED. `gap`: messages were lost; `release`: held messages to deliver now, in order. */
-  joined({ epoch, seq, recovered, missed = 0, grant }) {
+  joined({ epoch, seq, recovered, missed = 0, grant }: JoinedPayload): { gap: boolean; release: Numbered[] } {
     if (grant) this.grant = grant;
-    const [since, held] = [this.since, this.#held];
+    const since = this.since;
+    const held = this.#held;
     this.disconnect();
     if (recovered) {
       // the missed messages come next, including most held ones; later held ones wait
@@ -125,18 +134,18 @@ export class RoomPosition {
   }
 
   /** Remove and return all held messages, because the JOIN was refused. */
-  release() {
+  release(): Numbered[] {
     const held = this.#held;
     this.disconnect();
     for (const message of held) this.#see(message);
     return held;
   }
 
-  #has({ epoch, seq }) {
+  #has({ epoch, seq }: Position): boolean {
     return this.position?.epoch === epoch && seq <= this.position.seq;
   }
 
-  #see({ epoch, seq }) {
+  #see({ epoch, seq }: Position): void {
     if (this.position?.epoch !== epoch) {
       this.#acked.clear();
       this.#excused = null;
@@ -146,24 +155,24 @@ export class RoomPosition {
   }
 
   /** The last seq of the own messages that follow `seq` without a gap. */
-  #skip(seq) {
+  #skip(seq: number): number {
     while (this.#acked.has(seq + 1)) seq++;
     return seq;
   }
 
   /** Whether no message is missing between the position and this one. */
-  #follows({ epoch, seq }) {
-    if (epoch !== this.position.epoch) return false;
+  #follows({ epoch, seq }: Position): boolean {
+    if (epoch !== this.position?.epoch) return false;
     const excused = this.#excused?.seq ?? 0;
     return seq <= this.#skip(Math.max(this.#skip(this.position.seq), excused)) + 1;
   }
 
-  #excuse({ epoch, seq }) {
+  #excuse({ epoch, seq }: Position): void {
     if (this.#excused?.epoch !== epoch || this.#excused.seq < seq) this.#excused = { epoch, seq };
   }
 
   /** Whether held and own messages lead from `since` to `position` without a gap. */
-  #bridges(since, held, position) {
+  #bridges(since: Position, held: Numbered[], position: Position): boolean {
     if (since.epoch !== position.epoch) return false;
     let seq = since.seq;
     for (const message of held) {

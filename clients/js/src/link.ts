@@ -1,41 +1,59 @@
 /**
- * One connection that reconnects: dialling, back-off with full jitter, heartbeat, token, close codes. It knows no rooms and no
- * messages. It reports to its owner with four functions: `frame(data)`, `down(why)` (with `why`: permanently), `state(name)` and
- * `report(event, value)`. Part of warren.js.
+ * One connection that reconnects: dialling, back-off with full jitter, heartbeat, token, close codes, and what to do when the page wakes.
+ * It knows no rooms and no messages.
  */
 import { diagnose } from "./diagnosis.js";
-import { WarrenError, adviceOf, deferred } from "./error.js";
+import { WarrenError, adviceOf, deferred, type Advice, type Deferred } from "./error.js";
+import type { AllOptions } from "./options.js";
+import type { WelcomePayload } from "./protocol.js";
 import { Timers } from "./timers.js";
+import type { Socket, State, Welcome } from "./types.js";
 
 const PROTOCOL = "warren.v1";
 const NO_ANSWER = 4000; // the client's own close code: the server was silent
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 const DIAGNOSED_AT = 3; // attempts without an open WebSocket
 
+export interface LinkOwner {
+  /** A frame has arrived. */
+  frame(data: string): void;
+  /** The connection is closed; with `why`, permanently. */
+  down(why?: WarrenError): void;
+  state(name: State): void;
+  report(event: string, value: unknown): void;
+}
+
+/** Sends a PING, and calls `sent` once it is on the wire. */
+export type Ping = (sent: () => void) => void;
+
 export class Link {
-  state = "idle"; // ▶ connecting ▶ open ▶ waiting ▶ connecting …, and closed
-  token;
-  grant = null; // the last one that a WELCOME brought; the next connect shows it
-  user;
+  state: State = "idle"; // ▶ connecting ▶ open ▶ waiting ▶ connecting …, and closed
+  token: string | null;
+  grant: string | null = null; // the last one that a WELCOME brought; the next connect shows it
+  user: string | null;
   manual = false; // we join all our rooms ourselves; the server joins none for us
-  advice = null; // `reconnect` of the ERROR before the close: "yes", "no", "fresh token"
-  words = null; // and its message
+  advice: Advice | null = null; // `reconnect` of the ERROR before the close
+  words: string | null = null; // and its message
   afterMs = 0; // and how long to stay away, if it says so
-  #socket = null;
+  #socket: Socket | null = null;
   #life = 0; // counts sockets: events of an earlier socket are ignored
   #tries = 0;
   #unopened = 0; // sockets in a row that never opened; ignored once one did
   #hasOpened = false;
   #openedAt = -Infinity;
   #heardAt = 0;
+  #notBefore = 0; // the server wants us to stay away until then
   #moving = false;
-  #ready = null;
-  #timers;
-  #url;
-  #options;
-  #owner;
+  #isWaking = false;
+  #ready!: Deferred<Welcome>;
+  #ping: Ping | null = null; // while the connection is open
+  #asking: AbortController | null = null; // while getToken is asked for a dial
+  #timers: Timers;
+  #url: URL;
+  #options: AllOptions;
+  #owner: LinkOwner;
 
-  constructor(url, options, owner) {
+  constructor(url: string | URL, options: AllOptions, owner: LinkOwner) {
     this.#url = new URL(url, globalThis.location?.href);
     this.#url.protocol = this.#url.protocol.replace(/^http/, "ws");
     this.#options = options;
@@ -46,54 +64,61 @@ export class Link {
   }
 
   /** Connect now. The promise is settled by the first WELCOME, or when there will be no further attempt. */
-  connect() {
+  connect(): Promise<Welcome> {
     if (this.state === "idle" || this.state === "closed") {
-      this.#tries = this.#unopened = 0;
+      this.#tries = this.#unopened = this.#notBefore = 0;
+      this.#moving = false;
       this.#ready = deferred();
       this.#dial();
     } else if (this.state === "waiting") this.#dial();
     return this.#ready.promise;
   }
 
-  close() {
+  close(message = "the client was closed"): void {
     if (this.state === "idle" || this.state === "closed") return;
     this.#letGo(1000, "Bye");
-    this.#stop(1000, "Bye", new WarrenError("closed", "the client was closed"));
+    this.#stop(1000, "Bye", new WarrenError("closed", message));
   }
 
-  write(text) {
+  write(text: string): void {
     this.#socket?.send(text);
   }
 
-  /** WELCOME has arrived. For each heartbeat, call `ping(sent)`, which calls `sent` once the PING is on the wire. */
-  opened(welcome, ping) {
+  /** WELCOME has arrived. */
+  opened(welcome: WelcomePayload, ping: Ping): void {
     this.#timers.cancel("connect");
     if (!this.token) this.user = welcome.user; // keep the name that the server generated
     if (welcome.grant) this.grant = welcome.grant;
     this.#openedAt = this.#options.now();
+    this.#ping = ping;
     this.#become("open");
-    this.#beat(ping);
+    this.#beat();
     this.#ready.resolve(welcome);
   }
 
   /** Get a fresh token shortly before `expiresAt` (ms since the Unix epoch) and pass it to `authenticate`. */
-  refresh(expiresAt, authenticate) {
-    if (!expiresAt || !this.#options.getToken) return;
-    const delay = expiresAt - this.#options.wall() - this.#options.refreshBeforeMs;
+  refresh(expiresAt: number | null | undefined, authenticate: (token: string) => void): void {
+    const { getToken, wall, refreshBeforeMs } = this.#options;
+    if (!expiresAt || !getToken) return;
+    const delay = expiresAt - wall() - refreshBeforeMs;
     this.#timers.after("refresh", Math.max(1_000, Math.min(delay, LONGEST_TIMER_MS)), async () => {
       const life = this.#life;
       try {
-        const token = await this.#options.getToken();
+        const token = await this.#fresh();
+        if (token === null) {
+          if (life === this.#life) this.close(NO_TOKEN);
+          return;
+        }
         this.token = token;
         if (life === this.#life) authenticate(token);
       } catch (cause) {
-        this.#owner.report("error", new WarrenError("unauthorized", `can't get a fresh token: ${cause.message}`, { cause }));
+        this.#owner.report("error", new WarrenError("unauthorized", `can't get a fresh token: ${messageOf(cause)}`, { cause }));
       }
     });
   }
 
   /** The server asks us to reconnect after `afterMs`. It spreads these times itself, so add no back-off. */
-  move(afterMs) {
+  move(afterMs: number): void {
     this.#timers.after("move", Math.min(afterMs, LONGEST_TIMER_MS), () => {
       this.#moving = true;
       this.#letGo(1000, "Moving");
@@ -101,54 +126,100 @@ export class Link {
     });
   }
 
-  async #dial() {
+  /**
+   * The network or the page is back, or may have gone: see at once whether the connection still lives, or make a new one. While the
+   * server wants us to stay away, we do.
+   */
+  wake(): void {
+    const { wakeTimeoutMs, now } = this.#options;
+    if (this.state === "waiting" && now() >= this.#notBefore) {
+      this.#tries = 0; // what failed before is no sign that the next attempt will
+      this.#dial();
+    } else if (this.state === "connecting" && !this.#timers.has("woken")) {
+      // an attempt from before may hang
+      this.#timers.after("woken", wakeTimeoutMs, () => this.#fail("connection", `no WELCOME within ${wakeTimeoutMs} ms after a wake-up`));
+    } else if (this.state === "open" && !this.#isWaking) {
+      this.#isWaking = true; // until the connection has shown that it lives, or is replaced
+      const life = this.#life;
+      this.#ping?.(() => {
+        if (life !== this.#life) return;
+        const askedAt = now();
+        this.#timers.after("woken", wakeTimeoutMs, () => {
+          this.#isWaking = false;
+          if (this.#heardAt >= askedAt) return;
+          this.#moving = true; // dial at once
+          this.#fail("heartbeat_missed", `nothing was received for ${wakeTimeoutMs} ms after a wake-up`);
+        });
+      });
+    }
+  }
+
+  // ── dialling ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  async #dial(): Promise<void> {
     const life = ++this.#life;
     this.#timers.clear();
     this.#become("connecting");
+    if (life !== this.#life) return; // a listener has closed the client
     const patience = this.#options.connectTimeoutMs;
     this.#timers.after("connect", patience, () => this.#fail("connection", `no WELCOME within ${patience} ms`));
     try {
       if (!this.token && this.#options.getToken) {
-        const token = await this.#options.getToken();
+        const token = await this.#fresh();
         if (life !== this.#life) return; // closed or timed out meanwhile
+        if (token === null) return this.close(NO_TOKEN);
         this.token = token;
       }
       this.#open();
     } catch (cause) {
-      if (life === this.#life) this.#fail("connection", `can't connect: ${cause.message}`, cause);
+      if (life === this.#life) this.#fail("connection", `can't connect: ${messageOf(cause)}`, cause);
     }
   }
 
-  #open() {
+  async #fresh(): Promise<string | null> {
+    this.#asking?.abort();
+    const { signal } = (this.#asking = new AbortController());
+    return this.#options.getToken!({ signal });
+  }
+
+  #open(): void {
+    const { tokenIn, transport, WebSocket } = this.#options;
     const url = new URL(this.#url);
     const protocols = [PROTOCOL];
-    if (this.token && this.#options.tokenIn === "query") url.searchParams.set("token", this.token);
+    const inQuery = tokenIn === "query";
+    if (this.token && inQuery) url.searchParams.set("token", this.token);
     else if (this.token) protocols.push(`bearer.${this.token}`);
     else if (this.user) url.searchParams.set("user", this.user);
-    if (this.grant && this.#options.tokenIn === "query") url.searchParams.set("grant", this.grant);
+    if (this.grant && inQuery) url.searchParams.set("grant", this.grant);
     else if (this.grant) protocols.push(`grant.${this.grant}`);
     if (this.manual) url.searchParams.set("join", "manual");
-    const socket = new this.#options.WebSocket(url.href, protocols);
+    const { token, grant, user, manual } = this;
+    const socket: Socket = transport
+      ? transport({ url, protocols, token, grant, user, manual, unopened: this.#hasOpened ? 0 : this.#unopened })
+      : new (WebSocket as new (url: string, protocols: string[]) => Socket)(url.href, protocols);
     this.#socket = socket;
-    socket.onopen = () => (this.#hasOpened = true);
+    socket.onopen = () => void (this.#hasOpened = true);
     socket.onmessage = ({ data }) => {
       this.#hasOpened = true;
       this.#heardAt = this.#options.now();
-      this.#owner.frame(data);
+      this.#owner.frame(data as string);
     };
     socket.onclose = ({ code, reason }) => this.#lost(code, reason);
     socket.onerror = () => {}; // the close event that follows says more
   }
 
-  #fail(code, message, cause) {
+  #fail(code: string, message: string, cause?: unknown): void {
     this.#letGo(NO_ANSWER, "No answer");
     this.#owner.report("error", new WarrenError(code, message, { retry: true, cause }));
     if (this.state !== "closed") this.#lost(1006, message); // a listener may have closed the client
   }
 
   /** Close the socket and ignore its events: a dead one can take minutes to report that it is closed. */
-  #letGo(code, reason) {
+  #letGo(code: number, reason: string): void {
     this.#life++;
+    this.#ping = null;
+    this.#isWaking = false;
+    this.#asking?.abort();
     const socket = this.#socket;
     this.#socket = null;
     if (!socket) return;
@@ -157,7 +228,7 @@ export class Link {
     socket.close(code, reason);
   }
 
-  #lost(code, reason) {
+  #lost(code: number, reason: string): void {
     this.#letGo(1000, "Bye");
     this.#timers.clear();
     this.#owner.down();
@@ -182,19 +253,20 @@ export class Link {
     }
     const delayMs = moving ? 0 : afterMs + random() * Math.min(backoffCapMs, backoffMs * 2 ** this.#tries);
     if (!moving) this.#tries++;
+    this.#notBefore = now() + afterMs;
     this.#become("waiting");
     this.#owner.report("close", { code, reason, reconnect: true, delayMs });
-    if (this.state === "waiting") this.#timers.after("dial", delayMs, () => this.#dial());
+    if (this.state === "waiting") this.#timers.after("dial", delayMs, () => void this.#dial());
   }
 
-  async #diagnose() {
+  async #diagnose(): Promise<void> {
     const { fetch, connectTimeoutMs: patienceMs } = this.#options;
     const origin = globalThis.location?.origin;
     const fault = await diagnose(this.#url, this.#unopened++, { fetch, origin, patienceMs }); // incremented, so that it is reported once
     if (!this.#hasOpened) this.#owner.report("error", fault);
   }
 
-  #stop(code, reason, why) {
+  #stop(code: number, reason: string, why: WarrenError): void {
     this.#timers.clear();
     this.state = "closed";
     this.#owner.down(why);
@@ -204,24 +276,30 @@ export class Link {
   }
 
   /** A browser can't see WebSocket pings, so the client sends PINGs. Anything that is received counts as an answer. */
-  #beat(ping) {
+  #beat(): void {
     const { pingMs, pongTimeoutMs, now } = this.#options;
     this.#timers.after("ping", pingMs, () => {
       const life = this.#life;
-      ping(() => {
+      this.#ping?.(() => {
         if (life !== this.#life) return;
         const askedAt = now();
         this.#timers.after("pong", pongTimeoutMs, () => {
-          if (this.#heardAt >= askedAt) this.#beat(ping);
+          if (this.#heardAt >= askedAt) this.#beat();
           else this.#fail("heartbeat_missed", `nothing was received for ${pongTimeoutMs} ms after a PING`);
         });
       });
     });
   }
 
-  #become(state) {
+  #become(state: State): void {
     if (state === this.state) return;
     this.state = state;
     this.#owner.state(state);
   }
+}
+
+const NO_TOKEN = "getToken returned null: there is no token any more";
+
+function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
 }

@@ -2,66 +2,106 @@
  * The bounded queue of frames that wait to be sent or answered. It sends in order, and no faster than the server allows. Every frame in
  * it has an id, so it can safely be sent again: after a reconnect, when the broker is back, and when an answer is overdue. A frame that
  * was refused permanently is never sent again. One that is `unanswered` is sent once, when its turn comes, and one
- * that `yields` only when no other waits. Part of warren.js.
+ * that `yields` only when no other waits.
  */
-import { WarrenError, deferred } from "./error.js";
+import { WarrenError, deferred, type Deferred } from "./error.js";
+import type { AllOptions } from "./options.js";
 import { Pace } from "./pace.js";
+import type { ClientLimits } from "./protocol.js";
+import type { Asked } from "./open_receipts.js";
 import { Suspects } from "./suspects.js";
 import { Timers } from "./timers.js";
 
 const COUNTED = new Set(["message", "HISTORY", "PRESENCE", "REQUEST"]); // what outboxLimit limits
 
+/** What is to be sent, and answered. `build` makes the frame's text at the moment it is sent. */
+export interface Entry {
+  id: string;
+  /** "message", or the frame's type. */
+  kind: string;
+  room?: string | null | undefined;
+  build: () => string;
+  /** It belongs to this connection: the next one makes it anew. */
+  once?: boolean;
+  unanswered?: boolean;
+  yields?: boolean;
+  /** The sender wants its own copy too. */
+  echo?: boolean;
+  /** The sender wants a receipt. */
+  receipt?: Asked | undefined;
+}
+
+/** An entry in the outbox. */
+export interface Waiting extends Entry, Deferred<any> {
+  sentAt: number | null;
+  notBefore: number;
+  /** It was sent on more than one connection. */
+  resent?: boolean;
+  refusals?: number;
+  tries?: number;
+  fault?: WarrenError;
+}
+
+/** A frame that is sent once, before all entries. `sent` is called afterwards. */
+export interface Urgent {
+  id?: string | undefined;
+  build: () => string;
+  sent?: (() => void) | undefined;
+}
+
+export interface OutboxOwner {
+  ping(): Urgent & { id: string };
+  /** An entry will not be sent again. */
+  refused(entry: Waiting, error: WarrenError): void;
+}
+
 export class Outbox {
   dropped = 0; // ephemeral messages that could not be sent at once
-  #entries = new Map(); // id ▶ {id, kind, room, build, sentAt, notBefore, promise, resolve, reject}
-  #urgent = []; // {id, build, sent}: sent once, before all entries
+  #entries = new Map<string, Waiting>();
+  #urgent: Urgent[] = [];
   #pace = new Pace();
-  #suspects;
-  #limits = {};
-  #write = null; // while the connection is open
+  #suspects: Suspects;
+  #limits: Partial<ClientLimits> = {};
+  #write: ((text: string) => void) | null = null; // while the connection is open
   #degraded = false;
-  #timers;
-  #options;
-  #owner;
+  #timers: Timers;
+  #options: AllOptions;
+  #owner: OutboxOwner;
 
-  /**
-   * `options` has now, random, outboxLimit, the timeouts and the timer functions. `owner.ping()` returns a PING, {id, build};
-   * `owner.refused(entry, error)` is called for an entry that will not be sent again.
-   */
-  constructor(options, owner) {
+  constructor(options: AllOptions, owner: OutboxOwner) {
     this.#options = options;
     this.#owner = owner;
     this.#timers = new Timers(options);
     this.#suspects = new Suspects(options, { ask: () => this.#ask(), go: () => this.pump() });
   }
 
-  get size() {
+  get size(): number {
     return this.#entries.size;
   }
 
-  get isFull() {
+  get isFull(): boolean {
     let messages = 0;
     for (const { kind, once } of this.#entries.values()) if (COUNTED.has(kind) && !once) messages++;
     return messages >= this.#options.outboxLimit;
   }
 
-  get(id) {
-    return this.#entries.get(id);
+  get(id: string | undefined): Waiting | undefined {
+    return this.#entries.get(id!);
   }
 
-  of(kind) {
+  of(kind: string): Waiting[] {
     return [...this.#entries.values()].filter((entry) => entry.kind === kind);
   }
 
   /** Whether own messages to this room (or to the default room) are sent and not acknowledged. */
-  hasSentTo(room) {
+  hasSentTo(room: string): boolean {
     return this.#sent().some(({ kind, room: to }) => kind === "message" && (to == null || to === room));
   }
 
   /** The connection is open: send the `first` entries (JOINs) before those that wait. */
-  open(write, limits = {}, first = []) {
+  open(write: (text: string) => void, limits: Partial<ClientLimits> = {}, first: Entry[] = []): void {
     const rest = [...this.#entries.values()];
-    this.#entries = new Map([...first.map(prepared), ...rest].map((entry) => [entry.id, entry]));
+    this.#entries = new Map([...first.map(prepared), ...rest].map((entry) => [entry.id, entry] as const));
     this.#write = write;
     this.#limits = limits;
     this.#degraded = false;
@@ -70,7 +110,7 @@ export class Outbox {
   }
 
   /** The connection is closed: messages wait for the next one, JOINs (and what else is `once`) will be made again, and LEAVEs are done. */
-  disconnect() {
+  disconnect(): void {
     this.#write = null;
     this.#urgent = [];
     this.#timers.clear();
@@ -79,31 +119,33 @@ export class Outbox {
       if (entry.sentAt !== null) entry.resent = true;
       entry.sentAt = null;
       if (entry.kind === "JOIN" || entry.once) this.settle(entry.id);
-      if (entry.kind === "LEAVE") this.settle(entry.id).resolve();
+      if (entry.kind === "LEAVE") this.settle(entry.id)?.resolve(undefined);
     }
   }
 
   /** There will be no further connection: reject all entries. */
-  close(why) {
+  close(why: unknown): void {
     this.disconnect();
-    for (const id of [...this.#entries.keys()]) this.settle(id).reject(why);
+    for (const id of [...this.#entries.keys()]) this.settle(id)?.reject(why);
   }
 
-  add(entry) {
-    this.#entries.set(entry.id, prepared(entry));
+  add(entry: Entry): Promise<any> {
+    const waiting = prepared(entry);
+    this.#entries.set(entry.id, waiting);
     this.pump();
-    return entry.promise;
+    return waiting.promise;
   }
 
   /** Send once, before all entries, as soon as the rate allows: a heartbeat, a token. Calls `sent` afterwards. */
-  first({ id, build, sent }) {
+  first(frame: Urgent): void {
     if (!this.#write) return;
-    this.#urgent.push({ id, build, sent });
+    this.#urgent.push(frame);
     this.pump();
   }
 
   /** Remove and return an entry; the caller resolves or rejects it. */
-  settle(id) {
+  settle(id: string | null | undefined): Waiting | undefined {
+    if (id == null) return undefined;
     const entry = this.#entries.get(id);
     this.#entries.delete(id);
     this.#suspects.forget(id);
@@ -114,38 +156,38 @@ export class Outbox {
    * Send an entry again after `ms` and a random delay that grows with each refusal, so that many clients that were refused together do
    * not come back together.
    */
-  postpone(entry, ms = 0) {
+  postpone(entry: Waiting, ms = 0): void {
     const { now, random, backoffMs, backoffCapMs } = this.#options;
     const more = random() * Math.min(backoffCapMs, backoffMs * 2 ** (entry.refusals ?? 0));
     Object.assign(entry, { sentAt: null, notBefore: now() + ms + more, refusals: (entry.refusals ?? 0) + 1 });
   }
 
-  answered(id) {
+  answered(id: string | undefined): void {
     this.#pace.answered(id, this.#options.now(), this.#suspects.isMark(id));
     this.#suspects.answered(id);
   }
 
   /** The server refused a frame permanently and does not say which. Return its entry if that is clear; otherwise start to find out. */
-  accuse(error) {
+  accuse(error: WarrenError): Waiting | undefined {
     const entry = this.#suspects.accuse(this.#sent(), !this.#pace.isUncertain, error);
     if (entry) this.#pace.answered(entry.id, this.#options.now());
     return entry;
   }
 
   /** Send a frame now or never. */
-  ephemeral(text) {
+  ephemeral(text: string): void {
     const isFree = this.#urgent.length === 0 && this.#suspects.size === 0 && this.#pace.wait(this.#options.now()) === 0;
     if (this.#write && isFree) this.#send(text);
     else this.dropped++;
   }
 
-  degraded(yes) {
+  degraded(yes: boolean): void {
     this.#degraded = yes;
     if (!yes) this.again();
   }
 
   /** Send everything that has no answer again, in order; but not requests, each of which has its last word on this connection. */
-  again() {
+  again(): void {
     for (const entry of this.#entries.values()) if (entry.kind !== "REQUEST") entry.sentAt = null;
     this.#suspects.pause();
     this.#pace.giveUp(this.#options.now());
@@ -153,17 +195,17 @@ export class Outbox {
   }
 
   /** Send what waits, in order, as fast as the rate allows. */
-  pump() {
+  pump(): void {
     if (!this.#write) return;
     const now = this.#options.now();
     while (this.#urgent.length) {
       if (!this.#mayGo(now, true)) return;
-      const { id, build, sent } = this.#urgent.shift();
+      const { id, build, sent } = this.#urgent.shift()!;
       this.#send(build(), id);
       sent?.();
     }
     let later = Infinity;
-    const inOrder = [...this.#entries.values()].sort((a, b) => (a.yields ?? false) - (b.yields ?? false));
+    const inOrder = [...this.#entries.values()].sort((a, b) => Number(a.yields ?? false) - Number(b.yields ?? false));
     for (const entry of this.#suspects.among(inOrder)) {
       if (entry.sentAt !== null || this.#entries.get(entry.id) !== entry) continue;
       if (entry.notBefore > now) {
@@ -172,7 +214,7 @@ export class Outbox {
       }
       if (!this.#mayGo(now)) break;
       const text = entry.build();
-      if (this.#suspects.isOver(entry)) this.#owner.refused(entry, new WarrenError(entry.fault.code, entry.fault.message));
+      if (this.#suspects.isOver(entry)) this.#owner.refused(entry, new WarrenError(entry.fault!.code, entry.fault!.message));
       else if (exceeds(text, this.#limits.message_bytes)) {
         const message = `the message is larger than ${this.#limits.message_bytes} bytes`;
         this.#owner.refused(entry, new WarrenError("message_too_large", message, { ref: entry.id }));
@@ -193,45 +235,45 @@ export class Outbox {
   }
 
   /** Entries that are sent and not answered. */
-  #sent() {
+  #sent(): Waiting[] {
     return [...this.#entries.values()].filter(({ sentAt }) => sentAt !== null);
   }
 
   /** Whether the rate allows another frame now. If not, a timer or the next answer continues. */
-  #mayGo(now, urgent = false) {
+  #mayGo(now: number, urgent = false): boolean {
     const wait = this.#pace.wait(now, urgent);
     if (wait > 0 && wait < Infinity) this.#timers.after("pace", wait, () => this.pump());
     return wait === 0;
   }
 
-  #send(text, id) {
+  #send(text: string, id?: string): void {
     this.#pace.take(id, this.#options.now());
     this.#write?.(text);
   }
 
   /** Send a PING after everything that was sent; return its id. */
-  #ask() {
+  #ask(): string {
     const ping = this.#owner.ping();
     this.#urgent.push(ping);
     return ping.id;
   }
 
   /** An answer can be lost between the servers. Sending the same id again gets the same answer. */
-  #overdue() {
+  #overdue(): void {
     const sent = this.#sent().filter(({ kind }) => kind !== "REQUEST");
     if (sent.length === 0) return;
     const { ackTimeoutMs, now } = this.#options;
-    const due = Math.min(...sent.map((entry) => entry.sentAt)) + ackTimeoutMs - now();
+    const due = Math.min(...sent.map((entry) => entry.sentAt!)) + ackTimeoutMs - now();
     if (due > 0 || this.#degraded) {
       this.#timers.after("ack", Math.max(due, 1_000), () => this.#overdue());
     } else this.again();
   }
 }
 
-function prepared(entry) {
-  return Object.assign(entry, deferred(), { sentAt: null, notBefore: 0 });
+function prepared(entry: Entry): Waiting {
+  return Object.assign(entry, deferred<any>(), { sentAt: null, notBefore: 0 });
 }
 
-function exceeds(text, bytes) {
+function exceeds(text: string, bytes: number | undefined): boolean {
   return bytes !== undefined && text.length * 3 > bytes && new TextEncoder().encode(text).length > bytes;
 }

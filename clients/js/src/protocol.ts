@@ -8,7 +8,7 @@
  *
  * Your own types of messages join the unions by declaration:
  *
- *     declare module "./protocol.js" {
+ *     declare module "warren-client/protocol" {
  *       interface ApplicationTypes { "deal.done": { price: number } }
  *     }
  */

@@ -1,13 +1,21 @@
 /**
  * Finds out why no WebSocket could be opened. A browser tells a page nothing about a refused upgrade, so one HTTP request to the same
- * host checks whether anything answers there at all. The content of the answer is ignored. Part of warren.js.
+ * host checks whether anything answers there at all. The content of the answer is ignored.
  */
 import { WarrenError } from "./error.js";
+import type { Options } from "./types.js";
 
 const PATH = "/websocket-stats"; // every gateway serves it; any other answer will do, too
 
+export interface Means {
+  fetch: Exclude<Options["fetch"], undefined>;
+  /** The page's own; undefined outside of browsers. */
+  origin: string | undefined;
+  patienceMs: number;
+}
+
 /** Return a WarrenError `never_opened` with the likely causes after `tries` attempts at `url`. Never rejects. */
-export async function diagnose(url, tries, { fetch, origin, patienceMs }) {
+export async function diagnose(url: URL, tries: number, { fetch, origin, patienceMs }: Means): Promise<WarrenError> {
   const place = `${url.protocol}//${url.host}${url.pathname}`;
   const failed = `no WebSocket could be opened at ${place} in ${tries} ${tries === 1 ? "attempt" : "attempts"}`;
   const [reached, why] = await isThere(url, fetch, patienceMs);
@@ -21,7 +29,7 @@ export async function diagnose(url, tries, { fetch, origin, patienceMs }) {
   return new WarrenError("never_opened", text, { retry: true });
 }
 
-async function isThere(url, fetch, patienceMs) {
+async function isThere(url: URL, fetch: Means["fetch"], patienceMs: number): Promise<[reached: boolean, why: string]> {
   const address = new URL(PATH, url);
   address.protocol = url.protocol.replace(/^ws/, "http");
   try {
@@ -29,7 +37,8 @@ async function isThere(url, fetch, patienceMs) {
     // no-cors: another origin's answer can't be read, but that there is one is enough
     await fetch(address.href, { mode: "no-cors", cache: "no-store", credentials: "omit", signal });
     return [true, ""];
-  } catch (cause) {
-    return [false, cause.cause?.message || cause.message];
+  } catch (fault) {
+    const { message, cause } = fault as { message: string; cause?: { message?: string } };
+    return [false, cause?.message || message];
   }
 }

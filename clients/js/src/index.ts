@@ -1,0 +1,18 @@
+/** The entry `warren-client`: the client with presence, requests to services, and receipts. */
+import { WarrenClient as Core } from "./client.js";
+import { presence } from "./presence.js";
+import { receipts } from "./receipts.js";
+import { rpc } from "./rpc.js";
+import type { Options } from "./types.js";
+
+export { WarrenError } from "./error.js";
+export { Contacts, Roster } from "./presence.js";
+export type { ContactsEvents, RosterEvents } from "./presence.js";
+export type { Host, Part, PartFactory } from "./parts.js";
+export type * from "./types.js";
+
+export class WarrenClient extends Core {
+  constructor(url: string | URL, options: Options = {}) {
+    super(url, { ...options, parts: [rpc, presence, receipts, ...(options.parts ?? [])] });
+  }
+}

@@ -1,0 +1,64 @@
+/**
+ * What a part of the client (presence, rpc, receipts, storage …) gets, and when it is called. The core knows parts by these functions alone,
+ * so that an application bundles no part that it does not use. It has no code.
+ */
+import type { WarrenError } from "./error.js";
+import type { AllOptions } from "./options.js";
+import type { Entry, Outbox, Waiting } from "./outbox.js";
+import type { AcceptedFrame, JoinedFrame, JoinPresence, PresenceFrame, ReceiptFrame, ResponseFrame } from "./protocol.js";
+import type { Message, Position, State } from "./types.js";
+
+/** What a part may use of its client. */
+export interface Host {
+  readonly options: AllOptions;
+  readonly outbox: Outbox;
+  readonly state: State;
+  readonly user: string | null;
+  /** A new id for a frame. */
+  id(): string;
+  /** A frame of the client itself. */
+  control(type: string, room?: string, payload?: unknown): Entry;
+  /** Why nothing can be asked now: the client is closed, or (`counts`: for what counts as a message) too much waits already. */
+  fault(ref?: string, counts?: boolean): WarrenError | null;
+  /** The position in a room, and that of the last message that was passed on there. */
+  position(room: string): Position | null;
+  delivered(room: string): Position | null;
+  emit(event: string, value: unknown): void;
+}
+
+/** All functions but `name` may be missing. They are called in the order of the parts. */
+export interface Part {
+  /** By which the client finds it; of two parts with one name, the later counts. */
+  readonly name: string;
+  /** The connection is open, and what waited is being sent. */
+  opened?(): void;
+  /** The connection is closed; with `why`, permanently. */
+  down?(why?: WarrenError): void;
+  /** The client is about to close the connection itself. */
+  closing?(): void;
+  /** What a JOIN asks of presence. */
+  joining?(room: string): JoinPresence | undefined;
+  joined?(frame: JoinedFrame): void;
+  /** The client is about to leave a room. */
+  leaving?(room: string): void;
+  /** The server took the client out of a room that is still wanted. */
+  stopped?(room: string): void;
+  /** The client is no longer in a room. */
+  forget?(room: string): void;
+  /** A frame that only parts know. */
+  take?(frame: PresenceFrame | ReceiptFrame | AcceptedFrame): void;
+  /** A message is about to be passed on. */
+  hand?(message: Message | ResponseFrame): void;
+  /** A message of the outbox was accepted. */
+  acked?(entry: Waiting, room: string, seq: number | undefined): void;
+  /** An ERROR has arrived for this frame. */
+  refused?(ref: string | undefined, error: WarrenError): void;
+  /** An entry will not be sent again. True: the part has settled it. */
+  rejects?(entry: Waiting, error: WarrenError): boolean;
+  /** Whether it keeps as much as it may. */
+  isFull?(): boolean;
+  /** The positions or the outbox may be others than before. */
+  changed?(): void;
+}
+
+export type PartFactory = (host: Host) => Part;
