@@ -63,14 +63,14 @@ var DEEP = `nested deeper than ${DEPTH} levels`;
 var ID_RULE = "id: must be 1 to 64 printable characters, not starting with ~";
 var TYPE_RULE = "type: must be 1 to 64 letters, digits and _ - . :";
 var ROOM_RULE = "room: must be 1 to 128 letters, digits and . _ - : / @; names that start with @ or * are reserved";
-function messageText(type, room, payload, options, timestamp) {
+function messageText(type, room2, payload, options, timestamp) {
   const { id, key, includeSender, traceparent, receipt } = options;
-  for (const [field, value] of Object.entries({ type, room, id, key, traceparent })) checkWhole(field, value, id);
+  for (const [field, value] of Object.entries({ type, room: room2, id, key, traceparent })) checkWhole(field, value, id);
   if (id !== void 0) checkId(id);
   check(typeof type === "string" && TYPE.test(type), "invalid_message", TYPE_RULE, id);
   const isReserved2 = UPPER_CASE.test(type) && !ORDINARY.has(type);
   check(!isReserved2, "unknown_type", `${type} is reserved: use join(), leave() and history(); the client sends such types itself`, id);
-  if (room != null) checkRoom(room, id);
+  if (room2 != null) checkRoom(room2, id);
   if (key != null) {
     check(typeof key === "string", "invalid_message", "key: must be text", id);
     check(lengthOf(key) <= KEY_LENGTH, "invalid_message", `key: must be at most ${KEY_LENGTH} characters`, id);
@@ -81,7 +81,7 @@ function messageText(type, room, payload, options, timestamp) {
     check(id !== void 0, "invalid_message", "receipt: an ephemeral message has none");
   }
   const frame = { type, payload, timestamp, version: VERSION };
-  if (room != null) frame.room = room;
+  if (room2 != null) frame.room = room2;
   if (includeSender) frame.include_sender = true;
   if (key != null) frame.key = key;
   if (traceparent != null) frame.traceparent = traceparent;
@@ -93,22 +93,22 @@ function withReceipt(text, level) {
 function bytesOf(payload) {
   return payload instanceof Uint8Array ? { payload: toBase64(payload), encoding: "base64" } : {};
 }
-function controlText(type, room, payload, id, timestamp) {
-  return stringify({ type, room, payload, id, timestamp, version: VERSION }, id);
+function controlText(type, room2, payload, id, timestamp) {
+  return stringify({ type, room: room2, payload, id, timestamp, version: VERSION }, id);
 }
-function roomFault(room) {
-  if (typeof room === "string" && /^@[^@]/.test(room) && PRINTABLE.test(room) && lengthOf(room) <= ROOM_LENGTH) return null;
+function roomFault(room2) {
+  if (typeof room2 === "string" && /^@[^@]/.test(room2) && PRINTABLE.test(room2) && lengthOf(room2) <= ROOM_LENGTH) return null;
   try {
-    checkRoom(room);
+    checkRoom(room2);
     return null;
   } catch (fault) {
     return fault;
   }
 }
-function checkRoom(room, id) {
-  check(typeof room === "string", "invalid_message", "room: must be text", id);
-  checkWhole("room", room, id);
-  check(ROOM.test(room), "invalid_room", room === "" ? "room: is empty" : ROOM_RULE, id);
+function checkRoom(room2, id) {
+  check(typeof room2 === "string", "invalid_message", "room: must be text", id);
+  checkWhole("room", room2, id);
+  check(ROOM.test(room2), "invalid_room", room2 === "" ? "room: is empty" : ROOM_RULE, id);
 }
 function checkWhole(field, value, id) {
   const isCut = typeof value === "string" && LONE.test(value);
@@ -217,6 +217,23 @@ var Timers = class {
   }
 };
 
+// src/wake.ts
+function watchPage(page, back, away) {
+  const { document } = page;
+  const shown = ({ persisted }) => persisted && back();
+  const seen = () => document.visibilityState === "visible" && back();
+  page.addEventListener("online", back);
+  page.addEventListener("offline", away);
+  page.addEventListener("pageshow", shown);
+  document.addEventListener("visibilitychange", seen);
+  return () => {
+    page.removeEventListener("online", back);
+    page.removeEventListener("offline", away);
+    page.removeEventListener("pageshow", shown);
+    document.removeEventListener("visibilitychange", seen);
+  };
+}
+
 // src/link.ts
 var PROTOCOL = "warren.v1";
 var NO_ANSWER = 4e3;
@@ -249,12 +266,14 @@ var Link = class {
   #notBefore = 0;
   // the server wants us to stay away until then
   #moving = false;
-  #isWaking = false;
+  #isProbing = false;
   #ready;
   #ping = null;
   // while the connection is open
   #asking = null;
   // while getToken is asked for a dial
+  #unwatch = null;
+  // what wakes us
   #timers;
   #url;
   #options;
@@ -274,6 +293,8 @@ var Link = class {
       this.#tries = this.#unopened = this.#notBefore = 0;
       this.#moving = false;
       this.#ready = deferred();
+      const { page } = this.#options;
+      if (page) this.#unwatch = watchPage(page, () => this.wake(), () => this.#probe());
       this.#dial();
     } else if (this.state === "waiting") this.#dial();
     return this.#ready.promise;
@@ -281,7 +302,7 @@ var Link = class {
   close(message = "the client was closed") {
     if (this.state === "idle" || this.state === "closed") return;
     this.#letGo(1e3, "Bye");
-    this.#stop(1e3, "Bye", new WarrenError("closed", message));
+    this.#stop(1e3, "Bye", new WarrenError("closed", message), true);
   }
   write(text) {
     this.#socket?.send(text);
@@ -289,6 +310,7 @@ var Link = class {
   /** WELCOME has arrived. */
   opened(welcome, ping) {
     this.#timers.cancel("connect");
+    this.#timers.cancel("woken");
     if (!this.token) this.user = welcome.user;
     if (welcome.grant) this.grant = welcome.grant;
     this.#openedAt = this.#options.now();
@@ -326,8 +348,8 @@ var Link = class {
     });
   }
   /**
-   * The network or the page is back, or may have gone: see at once whether the connection still lives, or make a new one. While the
-   * server wants us to stay away, we do.
+   * The network or the page is back: see at once whether the connection still lives, or make a new one. While the server wants us to stay
+   * away, we do.
    */
   wake() {
     const { wakeTimeoutMs, now } = this.#options;
@@ -336,20 +358,25 @@ var Link = class {
       this.#dial();
     } else if (this.state === "connecting" && !this.#timers.has("woken")) {
       this.#timers.after("woken", wakeTimeoutMs, () => this.#fail("connection", `no WELCOME within ${wakeTimeoutMs} ms after a wake-up`));
-    } else if (this.state === "open" && !this.#isWaking) {
-      this.#isWaking = true;
-      const life = this.#life;
-      this.#ping?.(() => {
-        if (life !== this.#life) return;
-        const askedAt = now();
-        this.#timers.after("woken", wakeTimeoutMs, () => {
-          this.#isWaking = false;
-          if (this.#heardAt >= askedAt) return;
-          this.#moving = true;
-          this.#fail("heartbeat_missed", `nothing was received for ${wakeTimeoutMs} ms after a wake-up`);
-        });
-      });
     }
+    this.#probe();
+  }
+  /** See whether the connection still lives. If not, dial at once. */
+  #probe() {
+    if (this.#isProbing || !this.#ping) return;
+    this.#isProbing = true;
+    const { wakeTimeoutMs, now } = this.#options;
+    const life = this.#life;
+    this.#ping(() => {
+      if (life !== this.#life) return;
+      const askedAt = now();
+      this.#timers.after("woken", wakeTimeoutMs, () => {
+        this.#isProbing = false;
+        if (this.#heardAt >= askedAt) return;
+        this.#moving = true;
+        this.#fail("heartbeat_missed", `nothing was received for ${wakeTimeoutMs} ms after a wake-up`);
+      });
+    });
   }
   // ── dialling ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
   async #dial() {
@@ -409,7 +436,7 @@ var Link = class {
   #letGo(code, reason) {
     this.#life++;
     this.#ping = null;
-    this.#isWaking = false;
+    this.#isProbing = false;
     this.#asking?.abort();
     const socket = this.#socket;
     this.#socket = null;
@@ -454,10 +481,12 @@ var Link = class {
     const fault = await diagnose(this.#url, this.#unopened++, { fetch: fetch2, origin, patienceMs });
     if (!this.#hasOpened) this.#owner.report("error", fault);
   }
-  #stop(code, reason, why) {
+  #stop(code, reason, why, isOwn = false) {
     this.#timers.clear();
+    this.#unwatch?.();
+    this.#unwatch = null;
     this.state = "closed";
-    this.#owner.down(why);
+    this.#owner.down(why, isOwn);
     this.#ready.reject(why);
     this.#owner.state("closed");
     this.#owner.report("close", { code, reason, reconnect: false, delayMs: null });
@@ -488,20 +517,75 @@ function messageOf(cause) {
   return cause instanceof Error ? cause.message : String(cause);
 }
 
+// src/signal.ts
+function cancelled(what, signal, ref) {
+  return new WarrenError("cancelled", `${what} was cancelled`, { ref, cause: signal.reason });
+}
+function onAbort(signal, then) {
+  if (!signal) return () => {
+  };
+  if (signal.aborted) then();
+  else signal.addEventListener("abort", then, { once: true });
+  return () => signal.removeEventListener("abort", then);
+}
+function unless(signal, what, promise, gaveUp) {
+  if (!signal) return promise;
+  const first = deferred();
+  const quiet = onAbort(signal, () => {
+    const error = cancelled(what, signal);
+    first.reject(error);
+    gaveUp?.(error);
+  });
+  promise.then(first.resolve, first.reject).finally(quiet);
+  return first.promise;
+}
+
 // src/listeners.ts
-var EVENTS = /* @__PURE__ */ new Set(["open", "close", "state", "error", "gap", "left", "receipt", "*"]);
 var Listeners = class {
   #byType = /* @__PURE__ */ new Map();
-  /** Call `listener` for each event or message of this type. Return a function that removes it. */
-  on(type, listener) {
+  #next = /* @__PURE__ */ new Set();
+  // promises of `once`
+  #events;
+  /** `events`: the names of own events. A message whose type is one of these is passed to "*" only. */
+  constructor(...events) {
+    this.#events = new Set(events).add("*");
+  }
+  /** Call `listener` for each event or message of this type, until the signal fires. Return a function that removes it. */
+  on(type, listener, { signal } = {}) {
+    if (signal?.aborted) return () => {
+    };
     let all = this.#byType.get(type);
     if (!all) this.#byType.set(type, all = /* @__PURE__ */ new Set());
     all.add(listener);
-    return () => void this.#byType.get(type)?.delete(listener);
+    const off = () => {
+      quiet();
+      this.#byType.get(type)?.delete(listener);
+    };
+    const quiet = onAbort(signal, off);
+    return off;
+  }
+  /** The next event or message of this type. Rejected when the signal fires, or with what `end` says. */
+  once(type, { signal } = {}) {
+    const next = deferred();
+    if (signal?.aborted) next.reject(cancelled(type, signal));
+    else {
+      const off = this.on(type, next.resolve);
+      this.#next.add(next);
+      next.promise.catch(() => {
+      }).finally(() => {
+        off();
+        this.#next.delete(next);
+      });
+    }
+    return unless(signal, type, next.promise, next.reject);
+  }
+  /** Nothing more will come for those who wait. */
+  end(why) {
+    for (const next of this.#next) next.reject(why);
   }
   /** Pass a message to the listeners of its type, then to those of all messages. */
   hand(message) {
-    if (!EVENTS.has(message.type)) this.emit(message.type, message);
+    if (!this.#events.has(message.type)) this.emit(message.type, message);
     this.emit("*", message);
   }
   emit(type, value) {
@@ -734,8 +818,8 @@ var Outbox = class {
     return [...this.#entries.values()].filter((entry) => entry.kind === kind);
   }
   /** Whether own messages to this room (or to the default room) are sent and not acknowledged. */
-  hasSentTo(room) {
-    return this.#sent().some(({ kind, room: to }) => kind === "message" && (to == null || to === room));
+  hasSentTo(room2) {
+    return this.#sent().some(({ kind, room: to }) => kind === "message" && (to == null || to === room2));
   }
   /** The connection is open: send the `first` entries (JOINs) before those that wait. */
   open(write, limits = {}, first = []) {
@@ -910,6 +994,10 @@ var RoomPosition = class {
   // the last one that a JOINED brought; the next JOIN shows it
   delivered = null;
   // {epoch, seq}: the last message that was passed on
+  last = null;
+  // while we are in
+  isKept = false;
+  // by the server, or by join()
   waiting = [];
   // promises of join() that JOINED settles
   #acked = /* @__PURE__ */ new Set();
@@ -949,7 +1037,7 @@ var RoomPosition = class {
   }
   /** The connection is closed: nothing more arrives on it, and held messages will be sent again. */
   disconnect() {
-    this.asked = null;
+    this.asked = this.last = null;
     this.#held = [];
     this.#replayed = null;
   }
@@ -1071,6 +1159,8 @@ var Rooms = class {
   #left = /* @__PURE__ */ new Set();
   // rooms of #atConnect that we left
   #mine = /* @__PURE__ */ new Set();
+  #known = /* @__PURE__ */ new Map();
+  // of a snapshot: rooms that nobody has wanted again yet
   #timers;
   #options;
   #outbox;
@@ -1090,45 +1180,51 @@ var Rooms = class {
   // ── wishes ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
   /** Want to be in a room. The promise is settled by the next JOINED there. */
   join(name) {
-    this.#left.delete(name);
-    const room = this.#room(name);
+    const room2 = this.#room(name);
     const joined = deferred();
-    room.waiting.push(joined);
-    if (this.#owner.isOpen && !room.asked) this.#outbox.add(this.#joinFor(room));
+    room2.waiting.push(joined);
+    room2.isKept = true;
+    this.want(name);
     return joined.promise;
+  }
+  /** The same, without a promise, and without keeping it. */
+  want(name) {
+    this.#left.delete(name);
+    const room2 = this.#room(name);
+    if (this.#owner.isOpen && !room2.asked) this.#outbox.add(this.#joinFor(room2));
   }
   /** Want to be in a room no longer. */
   leave(name) {
-    const room = this.#rooms.get(name);
-    if (room) this.#forget(room, new WarrenError("closed", `left ${name}`));
+    const room2 = this.#rooms.get(name);
+    if (room2) this.#forget(room2, new WarrenError("closed", `left ${name}`), true);
     if (this.#atConnect.has(name)) this.#left.add(name);
   }
   /** A JOIN was refused for good. */
   refused(name, why) {
-    const room = this.#rooms.get(name);
-    if (room) this.#forget(room, why);
+    const room2 = this.#rooms.get(name);
+    if (room2) this.#forget(room2, why);
   }
   // ── connections ──────────────────────────────────────────────────────────────────────────────────────────────────────────
   /** The first connection: the server has joined some rooms for us. Return the JOINs to send first. */
   begin(joined) {
     this.#atConnect = new Set(joined);
     const wanted = [...this.#rooms.values()].filter(
-      ({ name, waiting }) => !isReserved(name) && (!this.#atConnect.has(name) || waiting.length)
+      ({ name, waiting }) => !isReserved(name) && (!this.#atConnect.has(name) || waiting.length || this.#owner.joining(name))
     );
-    for (const name of this.#atConnect) if (!this.#left.has(name)) this.#room(name);
-    return wanted.map((room) => this.#joinFor(room));
+    for (const name of this.#atConnect) if (!this.#left.has(name)) this.#room(name).isKept = true;
+    return wanted.map((room2) => this.#joinFor(room2));
   }
   /** A later connection: return the JOINs for all our rooms, each with our position. */
   resume(user) {
-    if (this.#atConnect.size) this.#room(`@${user}`);
-    return [...this.#rooms.values()].filter(({ name }) => !isReserved(name, user)).map((room) => this.#joinFor(room));
+    if (this.#atConnect.size) this.#room(`@${user}`).isKept = true;
+    return [...this.#rooms.values()].filter(({ name }) => !isReserved(name, user)).map((room2) => this.#joinFor(room2));
   }
   /** The connection is closed; with `why`, permanently. */
   down(why) {
     this.#timers.clear();
-    for (const room of this.#rooms.values()) {
-      room.disconnect();
-      if (why) for (const joined of room.waiting.splice(0)) joined.reject(why);
+    for (const room2 of this.#rooms.values()) {
+      room2.disconnect();
+      if (why) for (const joined of room2.waiting.splice(0)) joined.reject(why);
     }
   }
   // ── what arrives ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -1140,38 +1236,40 @@ var Rooms = class {
     if (name === "*") {
       return this.#owner.gap("*", null, { epoch, seq });
     }
-    const room = this.#room(name);
-    if ((ref ?? null) !== room.asked) return;
-    const { since } = room;
-    const { gap, release } = room.joined(frame.payload);
+    const room2 = this.#room(name);
+    if (ref === void 0) room2.isKept = true;
+    if ((ref ?? null) !== room2.asked) return;
+    const { since } = room2;
+    const { gap, release } = room2.joined(frame.payload);
     if (gap) this.#owner.gap(name, since, { epoch, seq });
     for (const message of release) this.#owner.hand(message);
-    const joined = { room: name, epoch, seq, recovered, missed, ...this.#owner.joined(frame) };
-    for (const waiting of room.waiting.splice(0)) waiting.resolve(joined);
+    const joined = room2.last = { room: name, epoch, seq, recovered, missed, ...this.#owner.joined(frame) };
+    this.#owner.entered(joined);
+    for (const waiting of room2.waiting.splice(0)) waiting.resolve(joined);
     this.#outbox.settle(ref)?.resolve(void 0);
     this.#timers.cancel(name);
-    if (room.lacks) this.#miss(room);
+    if (room2.lacks) this.#miss(room2);
   }
   /** LEFT: the server took us out of a room. */
   left({ room: name, payload }) {
     const reason = payload?.reason ?? null;
-    const room = this.#rooms.get(name);
-    if (!room) return;
+    const room2 = this.#rooms.get(name);
+    if (!room2) return;
     if (reason === "unavailable") {
       this.#owner.stopped(name);
-      if (!room.asked) this.#outbox.add(this.#joinFor(room));
-    } else this.#forget(room, new WarrenError("closed", `removed from ${name}${reason ? ` (${reason})` : ""}`));
+      if (!room2.asked) this.#outbox.add(this.#joinFor(room2));
+    } else this.#forget(room2, new WarrenError("closed", `removed from ${name}${reason ? ` (${reason})` : ""}`), false, reason);
   }
   /** A numbered message has arrived. Returns whether it is to be passed on now. */
   isNew(message) {
-    const room = this.#rooms.get(message.room);
-    if (!room) return true;
+    const room2 = this.#rooms.get(message.room);
+    if (!room2) return true;
     const entry = this.#outbox.get(message.id);
     const isOwn = message.sender === this.#owner.user && this.#isMine(message.id, entry);
-    const verdict = room.take(message, isOwn, entry?.resent);
+    const verdict = room2.take(message, isOwn, entry?.resent);
     if (verdict === "repeat") this.repeats++;
-    if (verdict === "early") this.#miss(room);
-    if (verdict === "own") this.goOn(room.name);
+    if (verdict === "early") this.#miss(room2);
+    if (verdict === "own") this.goOn(room2.name);
     return verdict === "new";
   }
   /** An own message, of which no copy was wanted, was accepted, or is given up. */
@@ -1181,17 +1279,30 @@ var Rooms = class {
     this.get(name)?.ack(position);
   }
   /** A message was passed on: it is the last one of its room. */
-  handed({ room, epoch, seq }) {
-    const found = seq && epoch && this.get(room);
+  handed({ room: room2, epoch, seq }) {
+    const found = seq && epoch && this.get(room2);
     if (found) found.delivered = { epoch, seq };
   }
   /** Pass on the held messages that are now in sequence. */
   goOn(name) {
-    const room = this.get(name);
-    if (!room?.lacks) return;
-    for (const message of room.following()) this.#owner.hand(message);
-    if (room.lacks) this.#miss(room);
-    else this.#timers.cancel(room.name);
+    const room2 = this.get(name);
+    if (!room2?.lacks) return;
+    for (const message of room2.following()) this.#owner.hand(message);
+    if (room2.lacks) this.#miss(room2);
+    else this.#timers.cancel(room2.name);
+  }
+  // ── snapshots ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+  snapshot() {
+    const rooms = [...this.#rooms.values()].filter(({ name }) => name !== "*");
+    const known = [...this.#known.values()];
+    return { rooms: [...known, ...rooms.map(({ name, since, grant, isKept }) => ({ name, position: since, grant, isKept }))], mine: [...this.#mine] };
+  }
+  restore({ rooms, mine }) {
+    for (const room2 of rooms) {
+      this.#known.set(room2.name, room2);
+      if (room2.isKept) this.#room(room2.name);
+    }
+    for (const id of mine) this.sent(id);
   }
   // ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
   /** Whether this client sent the message without asking for a copy. */
@@ -1199,43 +1310,47 @@ var Rooms = class {
     return entry?.kind === "message" ? !entry.echo : this.#mine.has(id);
   }
   /** Messages of a room are missing. Ask for them, unless they are in flight, or may be own messages that are not acknowledged yet. */
-  #miss(room) {
-    if (room.asked || !this.#owner.isOpen || isReserved(room.name, this.#owner.user)) return;
-    if ((room.isReplayed || this.#outbox.hasSentTo(room.name)) && !room.isFull) {
-      if (!this.#timers.has(room.name)) this.#timers.after(room.name, this.#options.gapMs, () => this.#ask(room));
-    } else this.#ask(room);
+  #miss(room2) {
+    if (room2.asked || !this.#owner.isOpen || isReserved(room2.name, this.#owner.user)) return;
+    if ((room2.isReplayed || this.#outbox.hasSentTo(room2.name)) && !room2.isFull) {
+      if (!this.#timers.has(room2.name)) this.#timers.after(room2.name, this.#options.gapMs, () => this.#ask(room2));
+    } else this.#ask(room2);
   }
-  #ask(room) {
-    this.#timers.cancel(room.name);
-    if (room.lacks && this.#owner.isOpen && this.#rooms.get(room.name) === room) this.#outbox.add(this.#joinFor(room));
+  #ask(room2) {
+    this.#timers.cancel(room2.name);
+    if (room2.lacks && this.#owner.isOpen && this.#rooms.get(room2.name) === room2) this.#outbox.add(this.#joinFor(room2));
   }
-  #joinFor(room) {
+  #joinFor(room2) {
     const id = this.#owner.id();
-    room.asked = id;
+    room2.asked = id;
     const build = () => {
-      const asked = room.request;
-      const presence2 = this.#owner.joining(room.name);
+      const asked = room2.request;
+      const presence2 = this.#owner.joining(room2.name);
       const payload = asked || presence2 ? { ...asked, presence: presence2 } : void 0;
-      return controlText("JOIN", room.name, payload, id, this.#options.wall());
+      return controlText("JOIN", room2.name, payload, id, this.#options.wall());
     };
-    return { id, kind: "JOIN", room: room.name, build };
+    return { id, kind: "JOIN", room: room2.name, build };
   }
   #room(name) {
-    let room = this.#rooms.get(name);
-    if (!room) this.#rooms.set(name, room = new RoomPosition(name));
-    return room;
+    let room2 = this.#rooms.get(name);
+    if (!room2) {
+      this.#rooms.set(name, room2 = new RoomPosition(name));
+      Object.assign(room2, this.#known.get(name));
+      this.#known.delete(name);
+    }
+    return room2;
   }
-  #forget(room, why) {
-    this.#rooms.delete(room.name);
-    this.#owner.forgot(room.name, why);
-    this.#timers.cancel(room.name);
-    this.#outbox.settle(room.asked)?.reject(why);
-    for (const joined of room.waiting.splice(0)) joined.reject(why);
-    for (const message of room.release()) this.#owner.hand(message);
+  #forget(room2, why, isOwn = false, reason = null) {
+    this.#rooms.delete(room2.name);
+    this.#owner.forgot(room2.name, isOwn ? null : why, reason);
+    this.#timers.cancel(room2.name);
+    this.#outbox.settle(room2.asked)?.reject(why);
+    for (const joined of room2.waiting.splice(0)) joined.reject(why);
+    for (const message of room2.release()) this.#owner.hand(message);
   }
 };
-function isReserved(room, user) {
-  return room.startsWith("@") && room !== `@${user}` || room.startsWith("*");
+function isReserved(room2, user) {
+  return room2.startsWith("@") && room2 !== `@${user}` || room2.startsWith("*");
 }
 
 // src/client.ts
@@ -1250,7 +1365,7 @@ var WarrenClient = class {
   #prefix;
   #count = 0;
   #welcome = null;
-  #listeners = new Listeners();
+  #listeners = new Listeners("open", "close", "state", "error", "gap", "left", "receipt");
   /** `url`: ws, wss, http or https; in a browser also a path. Nothing happens before `connect()`. */
   constructor(url, options = {}) {
     this.#options = withDefaults(options);
@@ -1261,13 +1376,14 @@ var WarrenClient = class {
     this.#rooms = this.#makeRooms();
     this.#link = new Link(url, this.#options, {
       frame: (data) => this.#hear(data),
-      down: (why) => this.#down(why),
+      down: (why, isOwn) => this.#down(why, isOwn),
       state: (state) => this.#listeners.emit("state", state),
       report: (event, value) => this.#listeners.emit(event, value)
     });
     this.#prefix = Math.floor(this.#options.random() * 36 ** 10).toString(36);
     const host = this.#makeHost();
     this.#parts = this.#options.parts.map((make) => make(host));
+    onAbort(options.signal, () => this.close());
   }
   get state() {
     return this.#link.state;
@@ -1290,15 +1406,23 @@ var WarrenClient = class {
     return { waiting: this.#outbox.size, dropped: this.#outbox.dropped, repeats: this.#rooms.repeats };
   }
   /** This client's position in a room, including own acknowledged messages if nothing is missing before them. */
-  position(room) {
-    return this.#rooms.get(room)?.since ?? null;
+  position(room2) {
+    return this.#rooms.get(room2)?.since ?? null;
   }
-  on(type, listener) {
-    return this.#listeners.on(type, listener);
+  on(type, listener, options) {
+    return this.#listeners.on(type, listener, options);
   }
-  /** Connect and stay connected; while waiting for the next attempt, try now. Settled by the first WELCOME, or when the client gives up. */
-  connect() {
-    return this.#link.connect();
+  once(type, options) {
+    return this.#listeners.once(type, options);
+  }
+  /**
+   * Connect and stay connected; while waiting for the next attempt, try now. Settled by the first WELCOME, or when the client gives up. If
+   * the signal fires before, the client closes.
+   */
+  connect({ signal } = {}) {
+    const over = [signal, this.#options.signal].find((each) => each?.aborted);
+    if (over) return rejected(cancelled("connect", over));
+    return unless(signal, "connect", this.#link.connect(), () => this.close());
   }
   /** Close the connection and stay closed. Waiting messages are rejected with `closed`. Positions are kept for a later `connect()`. */
   close() {
@@ -1311,12 +1435,14 @@ var WarrenClient = class {
    * with null. What the server would refuse (text with half of a surrogate pair, NaN, more than 128 levels, an invalid id or room) is
    * refused at once and not sent. Throws TypeError if JSON can't represent the payload (a BigInt, a cycle).
    */
-  send(type, room, payload = null, options = {}) {
+  send(type, room2, payload, options = {}) {
+    const { signal } = options;
+    if (signal?.aborted) return rejected(cancelled("the message", signal, options.id));
     const isEphemeral = options.ephemeral ?? this.#options.ephemeralTypes.includes(type);
     const id = isEphemeral ? void 0 : options.id ?? this.#id();
     let text;
     try {
-      text = messageText(type, room, payload, { ...options, id }, this.#options.wall());
+      text = messageText(type, room2, payload ?? null, { ...options, id }, this.#options.wall());
     } catch (fault2) {
       return rejected(fault2);
     }
@@ -1325,58 +1451,66 @@ var WarrenClient = class {
       return Promise.resolve(null);
     }
     const before = this.#outbox.get(id);
-    if (before && before.kind !== "RECEIPT") return before.promise;
+    if (before && before.kind !== "RECEIPT") return unless(signal, "the message", before.promise);
     const fault = this.#fault(id, true);
     if (fault) return rejected(fault);
-    const receipt = options.receipt && this.#part("receipts").receipts.want(id, room, options.receipt, text);
+    const receipt = options.receipt && this.#part("receipts").receipts.want(id, room2, options.receipt, text);
     const build = receipt ? receipt.build : () => text;
-    return this.#outbox.add({ id, kind: "message", room, build, echo: options.includeSender === true, receipt });
+    const promise = this.#outbox.add({ id, kind: "message", room: room2, build, text, echo: options.includeSender === true, receipt });
+    this.#changed();
+    return unless(signal, "the message", promise, (error) => this.#giveUp(id, error));
   }
   /**
    * Become a member, now and after each reconnect, until `leave()`. If the server can't accept the JOIN now (`rate_limited`,
    * `overloaded`, `unavailable`), the client asks again later; an invalid name is refused at once.
    */
-  join(name, { presence: presence2 } = {}) {
-    const fault = roomFault(name) ?? this.#fault();
+  join(name, { presence: presence2, signal } = {}) {
+    const fault = (signal?.aborted ? cancelled("join", signal) : roomFault(name)) ?? this.#fault();
     if (fault) return rejected(fault);
     if (presence2) this.#part("presence").want(name, presence2);
-    return this.#rooms.join(name);
+    const isNew = !this.#rooms.get(name);
+    const joined = this.#rooms.join(name);
+    this.#changed();
+    return unless(signal, "join", joined, () => isNew && this.leave(name));
   }
   leave(name) {
     const fault = roomFault(name);
     if (fault) return rejected(fault);
     for (const part of this.#parts) part.leaving?.(name);
     this.#rooms.leave(name);
+    this.#changed();
     return this.state === "open" ? this.#outbox.add(this.#control("LEAVE", name)) : Promise.resolve();
   }
+  room(name, options = {}) {
+    return this.#part("room").hold(name, options);
+  }
   /** Read at most `limit` messages (default 50, at most 100) of a joined room: those before the seq `before`, or the newest. */
-  history(room, { before, limit } = {}) {
-    const fault = roomFault(room) ?? this.#fault(void 0, true);
+  history(room2, { before, limit, signal } = {}) {
+    const fault = (signal?.aborted ? cancelled("history", signal) : roomFault(room2)) ?? this.#fault(void 0, true);
     if (fault) return rejected(fault);
     try {
-      return this.#outbox.add(this.#control("HISTORY", room, { before, limit }));
+      const entry = this.#control("HISTORY", room2, { before, limit });
+      return unless(signal, "history", this.#outbox.add(entry), () => this.#outbox.settle(entry.id));
     } catch (unwritten) {
       return rejected(unwritten);
     }
   }
-  /**
-   * Ask a service. Resolves with the answer's payload (of an answer in parts: the last part's), or rejects with a WarrenError: `no_service`,
-   * `overloaded`, `timeout`, `forbidden`, `unavailable`, `cancelled` … Without an answer yet, it is asked again after a reconnect, under the
-   * same id; in the middle of an answer in parts, a lost connection rejects it with `connection`.
-   */
   request(service, payload = null, options = {}) {
     return this.#part("rpc").request(service, payload, options);
   }
+  stream(service, payload = null, options = {}) {
+    return this.#part("rpc").stream(service, payload, options);
+  }
   /** Who is in a room that was joined with `presence`; null: it was not. */
-  presence(room) {
-    return this.#find("presence")?.roster(room) ?? null;
+  presence(room2) {
+    return this.#find("presence")?.roster(room2) ?? null;
   }
   /**
-   * Watch whether these users (at most 100) are connected, instead of those of the last call. It returns the same object each time. The
-   * server must allow it: `isOnline` stays null, and the event `error` says `forbidden`, if it does not.
+   * `contacts.watch(["bob", "eve"])`: whether these users are connected, to any gateway; at most 100 in all. The server must allow it:
+   * `isOnline` stays null, and the event `error` says `forbidden`, if it does not.
    */
-  contacts(users) {
-    return this.#part("presence").contacts(users);
+  get contacts() {
+    return this.#part("presence").contacts;
   }
   /**
    * The user has seen the room up to `position` (a message, for example), by default up to the last one that was delivered there. It may be
@@ -1389,14 +1523,36 @@ var WarrenClient = class {
     const fault = roomFault(name);
     if (fault) throw fault;
     const { seen } = this.#part("receipts");
-    const room = this.#rooms.get(name);
-    const { epoch, seq = 0 } = (position === void 0 ? room?.delivered : position) ?? {};
-    if (epoch && seq > 0 && epoch === room?.position?.epoch) seen.saw(name, { epoch, seq });
+    const room2 = this.#rooms.get(name);
+    const { epoch, seq = 0 } = (position === void 0 ? room2?.delivered : position) ?? {};
+    if (epoch && seq > 0 && epoch === room2?.position?.epoch) seen.saw(name, { epoch, seq });
+  }
+  /** What another client needs to go on where this one is: positions, and messages without an answer. Requests are not among it. */
+  snapshot() {
+    const outbox = this.#outbox.of("message").map(({ id, room: room2 = null, text, echo }) => ({ id, room: room2, text, echo: echo === true }));
+    const { grant, manual: hasConnected } = this.#link;
+    return { version: 1, user: this.user, grant, hasConnected, ...this.#rooms.snapshot(), outbox };
+  }
+  /**
+   * Go on where another client has ended; before `connect()`. Its messages without an answer are sent again under their ids, and count
+   * once; `send` with such an id returns the promise, and the event `error` says if one is refused.
+   */
+  restore(snapshot) {
+    if (this.state !== "idle") throw new TypeError("restore: only before the first connect()");
+    if (snapshot?.version !== 1) throw new TypeError("restore: this is no snapshot of version 1");
+    if (!this.#options.user) this.#link.user = snapshot.user;
+    this.#link.grant = snapshot.grant;
+    this.#link.manual = snapshot.hasConnected;
+    this.#rooms.restore(snapshot);
+    for (const { id, room: room2, text, echo } of snapshot.outbox) {
+      this.#outbox.add({ id, kind: "message", room: room2, text, echo, build: () => text, isRestored: true });
+    }
   }
   // ── parts ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
   #makeHost() {
     const [client, link, rooms] = [this, this.#link, this.#rooms];
     return {
+      client,
       options: this.#options,
       outbox: this.#outbox,
       get state() {
@@ -1406,10 +1562,17 @@ var WarrenClient = class {
         return client.user;
       },
       id: () => this.#id(),
-      control: (type, room, payload) => this.#control(type, room, payload),
+      control: (type, room2, payload) => this.#control(type, room2, payload),
       fault: (ref, counts) => this.#fault(ref, counts),
-      position: (room) => rooms.get(room)?.since ?? null,
-      delivered: (room) => rooms.get(room)?.delivered ?? null,
+      position: (room2) => rooms.get(room2)?.since ?? null,
+      delivered: (room2) => rooms.get(room2)?.delivered ?? null,
+      joined: (room2) => rooms.get(room2)?.last ?? null,
+      want: (room2, presence2) => {
+        if (presence2) this.#part("presence").want(room2, presence2);
+        rooms.want(room2);
+        this.#changed();
+      },
+      isKept: (room2) => rooms.get(room2)?.isKept === true,
       emit: (event, value) => this.#listeners.emit(event, value)
     };
   }
@@ -1423,9 +1586,9 @@ var WarrenClient = class {
         return client.user;
       },
       id: () => this.#id(),
-      joining: (room) => {
+      joining: (room2) => {
         for (const part of this.#parts) {
-          const asked = part.joining?.(room);
+          const asked = part.joining?.(room2);
           if (asked) return asked;
         }
         return void 0;
@@ -1434,9 +1597,14 @@ var WarrenClient = class {
         for (const part of this.#parts) part.joined?.(frame);
         return { presence: this.presence(frame.room) };
       },
-      stopped: (room) => this.#parts.forEach((part) => part.stopped?.(room)),
-      forgot: (room) => this.#parts.forEach((part) => part.forget?.(room)),
-      gap: (room, since, position) => this.#listeners.emit("gap", { room, since, position }),
+      stopped: (room2) => this.#parts.forEach((part) => part.stopped?.(room2)),
+      entered: (joined) => this.#parts.forEach((part) => part.entered?.(joined)),
+      forgot: (room2, why, reason) => this.#parts.forEach((part) => part.forget?.(room2, why, reason)),
+      gap: (room2, since, position) => {
+        const gap = { room: room2, since, position };
+        this.#parts.forEach((part) => part.gap?.(gap));
+        this.#listeners.emit("gap", gap);
+      },
       hand: (message) => this.#hand(message)
     });
   }
@@ -1445,7 +1613,7 @@ var WarrenClient = class {
   }
   #part(name) {
     const part = this.#find(name);
-    if (!part) throw new TypeError(`this client has no part ${name}: new WarrenClient(url, { parts: [${name}] }) with ${name} from "warren-client/${name}"`);
+    if (!part) throw new TypeError(`this client lacks ${name}: import it from "warren-client/${name}" and pass it in the option parts`);
     return part;
   }
   // ── outgoing ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -1459,10 +1627,20 @@ var WarrenClient = class {
   #id() {
     return `${this.#prefix}-${++this.#count}`;
   }
-  #control(type, room, payload) {
+  #control(type, room2, payload) {
     const id = this.#id();
-    const text = controlText(type, room, payload, id, this.#options.wall());
-    return { id, kind: type, room, build: () => text };
+    const text = controlText(type, room2, payload, id, this.#options.wall());
+    return { id, kind: type, room: room2, build: () => text };
+  }
+  /** Nobody waits for the ACK of this message any more. It may have been sent. */
+  #giveUp(id, error) {
+    const entry = this.#outbox.get(id);
+    if (!entry) return;
+    if (!entry.echo) this.#rooms.sent(id);
+    this.#reject(entry, error);
+  }
+  #changed() {
+    for (const part of this.#parts) part.changed?.();
   }
   #refresh(expiresAt) {
     this.#link.refresh(expiresAt, (token) => this.#outbox.first(this.#control("AUTH", void 0, { token })));
@@ -1480,6 +1658,7 @@ var WarrenClient = class {
       return this.#listeners.emit("error", new WarrenError("invalid_format", message2, { cause }));
     }
     const message = frame;
+    let isControl = true;
     this.#outbox.answered(message.ref);
     switch (frame.type) {
       case "WELCOME":
@@ -1507,6 +1686,7 @@ var WarrenClient = class {
         break;
       case "DROPPED":
         this.#rooms.get(frame.room)?.withheld(frame.payload?.seq ?? 0);
+        for (const part of this.#parts) part.dropped?.(frame);
         break;
       case "RECONNECT":
         this.#link.move(frame.payload?.after_ms ?? 0);
@@ -1519,15 +1699,19 @@ var WarrenClient = class {
         this.#refresh(frame.payload?.expires_at);
         break;
       default:
-        if (message.seq && !this.#rooms.isNew(message)) return;
+        if (!message.seq || this.#rooms.isNew(message)) this.#hand(message);
+        else return;
+        isControl = false;
     }
-    this.#hand(message);
+    if (isControl) this.#listeners.hand(message);
     if (message.seq || message.type === "ACK") this.#rooms.goOn(message.room);
     this.#outbox.pump();
+    this.#changed();
   }
+  /** Pass on a message of the application. */
   #hand(message) {
-    for (const part of this.#parts) part.hand?.(message);
     this.#rooms.handed(message);
+    for (const part of this.#parts) part.hand?.(message);
     this.#listeners.hand(message);
   }
   #welcomed(frame) {
@@ -1565,7 +1749,7 @@ var WarrenClient = class {
     if (entry?.kind === "JOIN" && retry) this.#outbox.postpone(entry, retryAfterMs);
     else if (entry && (close === void 0 || reconnect === "no")) this.#reject(entry, error);
     for (const part of this.#parts) part.refused?.(frame.ref, error);
-    const isTold = TOLD.has(entry?.kind ?? "") || code === "cancelled";
+    const isTold = TOLD.has(entry?.kind ?? "") && !entry?.isRestored || code === "cancelled";
     if (!isTold) this.#listeners.emit("error", error);
   }
   /** An entry was refused permanently. */
@@ -1576,11 +1760,12 @@ var WarrenClient = class {
     if (entry.kind === "JOIN") this.#rooms.refused(entry.room, error);
   }
   /** The connection is closed; with `why`, permanently. */
-  #down(why) {
+  #down(why, isOwn) {
     this.#rooms.down(why);
-    for (const part of this.#parts) part.down?.(why);
+    for (const part of this.#parts) part.down?.(why, isOwn);
     if (why) this.#outbox.close(why);
     else this.#outbox.disconnect();
+    this.#changed();
   }
 };
 
@@ -1588,11 +1773,15 @@ var WarrenClient = class {
 var CONTACTS = 100;
 var Contacts = class {
   #online = /* @__PURE__ */ new Map();
-  // user ▶ true, false, or null: not known (yet)
   #listeners = new Listeners();
-  /** Listen to `online` and `offline` (with the user), or `change`. Return a function that removes the listener. */
-  on(event, listener) {
-    return this.#listeners.on(event, listener);
+  #watch;
+  /** Made by `client.contacts`. `watch` asks the server, and returns what is known of users. */
+  constructor(watch) {
+    this.#watch = watch;
+  }
+  /** Listen to `online` and `offline` (with the user), or `change`. Returns a function that removes the listener. */
+  on(event, listener, options) {
+    return this.#listeners.on(event, listener, options);
   }
   /** The users that are watched. */
   get users() {
@@ -1605,23 +1794,20 @@ var Contacts = class {
   isOnline(user) {
     return this.#online.get(user) ?? null;
   }
-  // ── for the client ───────────────────────────────────────────────────────────────────────────────────────────────────────
-  /** Watch these users and no others. Returns what the server has to be asked for. */
+  /** Watch these users and no others. Throws RangeError if that are more than 100 with those of all other watches. */
   set(users) {
     const wanted = new Set(users);
-    if (wanted.size > CONTACTS) throw new RangeError(`at most ${CONTACTS} contacts`);
-    const unwatch = this.users.filter((user) => !wanted.has(user));
-    const watch = [...wanted].filter((user) => !this.#online.has(user));
-    for (const user of unwatch) this.#online.delete(user);
-    for (const user of watch) this.#online.set(user, null);
-    return { ...watch.length && { watch }, ...unwatch.length && { unwatch } };
+    const known = this.#watch(this, wanted);
+    this.#online = new Map([...wanted].map((user) => [user, known.get(user) ?? null]));
+    return this;
   }
-  /** A PRESENCE of a user's own room has arrived. */
-  take(user, { count, watching }) {
-    const known = this.#online.get(user);
-    if (known === void 0) return;
-    const isOnline = watching === false ? null : count ? count.users > 0 || count.connections > 0 : known;
-    if (isOnline === known) return;
+  /** Watch nobody any more. */
+  close() {
+    this.set([]);
+  }
+  /** For the client: this is known of a user now. */
+  take(user, isOnline) {
+    if (!this.#online.has(user)) return;
     this.#online.set(user, isOnline);
     if (isOnline !== null) this.#listeners.emit(isOnline ? "online" : "offline", user);
     this.#listeners.emit("change", this);
@@ -1901,78 +2087,108 @@ function opsOf({ joined = [], left = [], updated = [] }) {
 var Presence = class {
   name = "presence";
   #rosters = /* @__PURE__ */ new Map();
-  #contacts = null;
+  contacts;
+  #watched = /* @__PURE__ */ new Map();
+  // user ▶ online or not, or null: not known (yet)
+  #views = /* @__PURE__ */ new Set();
   #timers;
   #host;
   constructor(host) {
     this.#host = host;
     this.#timers = new Timers(host.options);
+    const own = this.#view();
+    const watch = (users, { signal } = {}) => {
+      const view = this.#view().set(users);
+      onAbort(signal, () => view.close());
+      return view;
+    };
+    this.contacts = Object.assign((users) => own.set(users), { watch });
   }
-  roster(room) {
-    return this.#rosters.get(room) ?? null;
+  roster(room2) {
+    return this.#rosters.get(room2) ?? null;
   }
   /** Keep a roster of a room. */
-  want(room, wanted) {
-    let roster = this.#rosters.get(room);
+  want(room2, wanted) {
+    let roster = this.#rosters.get(room2);
     if (!roster) {
       const { options } = this.#host;
       const owner = {
         random: () => options.random(),
         user: () => this.#host.user,
-        later: (ms, then) => ms === null ? this.#timers.cancel(room) : this.#timers.after(room, ms, then),
-        isWaiting: () => this.#timers.has(room),
-        ask: (payload) => this.#send(room, payload, true),
-        update: (info) => this.#send(room, { update: info })
+        later: (ms, then) => ms === null ? this.#timers.cancel(room2) : this.#timers.after(room2, ms, then),
+        isWaiting: () => this.#timers.has(room2),
+        ask: (payload) => this.#send(room2, payload, true),
+        update: (info) => this.#send(room2, { update: info })
       };
-      this.#rosters.set(room, roster = new Roster(owner));
+      this.#rosters.set(room2, roster = new Roster(owner));
     }
     if (typeof wanted === "object" && wanted.info !== void 0) roster.info = wanted.info;
   }
-  /** Watch these users and no others. */
-  contacts(users) {
-    this.#contacts ??= new Contacts();
-    const asked = this.#contacts.set(users);
-    if (this.#host.state === "open" && Object.keys(asked).length) this.#ask(asked);
-    return this.#contacts;
+  forget(room2) {
+    this.stopped(room2);
+    this.#rosters.delete(room2);
   }
-  forget(room) {
-    this.stopped(room);
-    this.#rosters.delete(room);
+  stopped(room2) {
+    this.#rosters.get(room2)?.disconnect();
   }
-  stopped(room) {
-    this.#rosters.get(room)?.disconnect();
+  joining(room2) {
+    return this.#rosters.get(room2)?.joining();
   }
-  joining(room) {
-    return this.#rosters.get(room)?.joining();
-  }
-  joined({ room, payload }) {
-    if (payload.presence) this.#rosters.get(room)?.joined(payload.presence.watching);
+  joined({ room: room2, payload }) {
+    if (payload.presence) this.#rosters.get(room2)?.joined(payload.presence.watching);
   }
   /** A new connection knows nothing of contacts. */
   opened() {
-    if (this.#contacts?.users.length) this.#ask({ watch: this.#contacts.users });
+    if (this.#watched.size) this.#ask({ watch: [...this.#watched.keys()] });
   }
   take(frame) {
     if (frame.type !== "PRESENCE") return;
-    const { room, payload } = frame;
-    if (!room) return;
-    this.#rosters.get(room)?.take(payload);
-    if (room[0] === "@") this.#contacts?.take(room.slice(1), payload);
+    const { room: room2, payload } = frame;
+    if (!room2) return;
+    this.#rosters.get(room2)?.take(payload);
+    if (room2[0] === "@") this.#hear(room2.slice(1), payload);
   }
   down() {
     for (const roster of this.#rosters.values()) roster.disconnect();
     this.#timers.clear();
+  }
+  #view() {
+    return new Contacts((view, users) => this.#watch(view, users));
+  }
+  /** A view wants these users. Ask the server for what no view had before. Returns what is known of them. */
+  #watch(view, users) {
+    const others = [...this.#views].filter((each) => each !== view).flatMap((each) => each.users);
+    const wanted = /* @__PURE__ */ new Set([...others, ...users]);
+    if (wanted.size > CONTACTS) throw new RangeError(`at most ${CONTACTS} contacts`);
+    if (users.size) this.#views.add(view);
+    else this.#views.delete(view);
+    const unwatch = [...this.#watched.keys()].filter((user) => !wanted.has(user));
+    const watch = [...wanted].filter((user) => !this.#watched.has(user));
+    for (const user of unwatch) this.#watched.delete(user);
+    for (const user of watch) this.#watched.set(user, null);
+    const asked = { ...watch.length && { watch }, ...unwatch.length && { unwatch } };
+    if (this.#host.state === "open" && Object.keys(asked).length) this.#ask(asked);
+    return this.#watched;
+  }
+  /** A PRESENCE of a user's own room has arrived. */
+  #hear(user, { count, watching }) {
+    const known = this.#watched.get(user);
+    if (known === void 0) return;
+    const isOnline = watching === false ? null : count ? count.users > 0 || count.connections > 0 : known;
+    if (isOnline === known) return;
+    this.#watched.set(user, isOnline);
+    for (const view of [...this.#views]) view.take(user, isOnline);
   }
   #ask(asked) {
     this.#send(void 0, asked, true).catch(() => {
     });
   }
   /** Send a PRESENCE; with `once`, on this connection only. */
-  #send(room, payload, once = false) {
+  #send(room2, payload, once = false) {
     const fault = this.#host.fault(void 0, !once);
     if (fault) return rejected(fault);
     try {
-      return this.#host.outbox.add({ ...this.#host.control("PRESENCE", room, payload), once });
+      return this.#host.outbox.add({ ...this.#host.control("PRESENCE", room2, payload), once });
     } catch (unwritten) {
       return rejected(unwritten);
     }
@@ -1998,21 +2214,21 @@ var Receipts = class {
     this.#timers = new Timers(host.options);
   }
   /** Want a receipt of a message. Returns what its outbox entry needs: `build`, and promises by level. */
-  want(id, room, level, text) {
+  want(id, room2, level, text) {
     this.#end(this.#open.get(id));
     const waiting = new Map(LEVELS[level].map((each) => [each, deferred()]));
     const promises = Object.fromEntries([...waiting].map(([each, { promise }]) => [each, promise]));
-    const record = { id, room, level, text, waiting, isAsked: false, ackedAt: null };
+    const record = { id, room: room2, level, text, waiting, isAsked: false, ackedAt: null };
     const length = [...this.#open.values()].reduce((sum, each) => sum + (each.text?.length ?? 0), text.length);
     if (length > KEPT_LENGTH) record.text = null;
     if (this.#open.size < KEPT) this.#open.set(id, record);
     return { promises, build: () => this.#ask(record) ? withReceipt(text, level) : text, record };
   }
   /** The message is accepted; `seq` is missing if it is not numbered. */
-  acked({ receipt }, room, seq) {
+  acked({ receipt }, room2, seq) {
     if (!receipt) return;
     const { record } = receipt;
-    Object.assign(record, { room, ackedAt: this.#host.options.wall() });
+    Object.assign(record, { room: room2, ackedAt: this.#host.options.wall() });
     if (seq === void 0) record.text = null;
     if (this.#open.get(record.id) !== record) return this.#giveUp(record);
     this.#wait(record);
@@ -2048,12 +2264,12 @@ var Receipts = class {
   /** Ask for what is not asked yet, as far as the server has a place for it. */
   #next() {
     for (const record of [...this.#open.values()]) {
-      const { id, room, level, text, ackedAt, isAsked } = record;
+      const { id, room: room2, level, text, ackedAt, isAsked } = record;
       if (!this.#isOpen || isAsked || ackedAt === null || this.#open.get(id) !== record) continue;
       if (text === null || this.#host.options.wall() - ackedAt > AGAIN_MS) this.#end(record);
       else if (this.#ask(record)) {
         this.#wait(record);
-        this.#host.outbox.add({ id, kind: "RECEIPT", room, build: () => withReceipt(text, level), once: true, yields: true });
+        this.#host.outbox.add({ id, kind: "RECEIPT", room: room2, build: () => withReceipt(text, level), once: true, yields: true });
       }
     }
   }
@@ -2101,46 +2317,46 @@ var SeenReports = class {
     this.#timers = new Timers(host.options);
   }
   /** The user has seen the room up to here. What is not above what was seen before is no news. */
-  saw(room, { epoch, seq }) {
-    const known = this.#reports.get(room);
+  saw(room2, { epoch, seq }) {
+    const known = this.#reports.get(room2);
     if (known?.epoch === epoch && known.seq >= seq) return;
     const report = Object.assign(known ?? { dueAt: 0, isRefused: false, ref: null }, { epoch, seq, isSaid: false });
-    this.#reports.set(room, report);
-    this.#plan(room, report);
+    this.#reports.set(room2, report);
+    this.#plan(room2, report);
   }
   /** We are in a room: say what was seen there, unless it is another epoch's. */
-  joined(room, epoch) {
-    this.#joined.add(room);
-    const report = this.#reports.get(room);
-    if (report?.epoch === epoch) this.#plan(room, report);
-    else this.#drop(room, report);
+  joined(room2, epoch) {
+    this.#joined.add(room2);
+    const report = this.#reports.get(room2);
+    if (report?.epoch === epoch) this.#plan(room2, report);
+    else this.#drop(room2, report);
   }
   /** We are about to leave a room: say the last word there now. */
-  leaving(room) {
-    const report = this.#reports.get(room);
+  leaving(room2) {
+    const report = this.#reports.get(room2);
     if (report) {
       this.#host.outbox.settle(report.ref);
-      this.#say(room, report, false);
+      this.#say(room2, report, false);
     }
-    this.#reports.delete(room);
-    this.forget(room);
+    this.#reports.delete(room2);
+    this.forget(room2);
   }
   /** We are about to close the connection: say the last word everywhere. */
   closing() {
-    for (const [room, report] of this.#reports) this.#say(room, report);
+    for (const [room2, report] of this.#reports) this.#say(room2, report);
   }
   /** We are no longer in a room. */
-  forget(room) {
-    this.#joined.delete(room);
-    this.#drop(room, this.#reports.get(room));
+  forget(room2) {
+    this.#joined.delete(room2);
+    this.#drop(room2, this.#reports.get(room2));
   }
   /** The server has refused a frame: say it again later, or no more on this connection. */
   refused(ref, { retry, retryAfterMs = 0 }) {
-    const [room, report] = [...this.#reports].find(([, { ref: said }]) => said === ref) ?? [];
-    if (!room || !report) return;
-    this.#timers.cancel(room);
+    const [room2, report] = [...this.#reports].find(([, { ref: said }]) => said === ref) ?? [];
+    if (!room2 || !report) return;
+    this.#timers.cancel(room2);
     Object.assign(report, { isSaid: false, isRefused: !retry, dueAt: this.#host.options.now() + Math.max(EVERY_MS, retryAfterMs) });
-    this.#plan(room, report);
+    this.#plan(room2, report);
   }
   /** The connection is closed. */
   down() {
@@ -2148,26 +2364,26 @@ var SeenReports = class {
     this.#timers.clear();
     for (const report of this.#reports.values()) Object.assign(report, { isSaid: false, isRefused: false });
   }
-  #plan(room, report) {
+  #plan(room2, report) {
     const wait = report.dueAt - this.#host.options.now();
-    if (wait <= 0) this.#say(room, report);
-    else if (!this.#timers.has(room)) this.#timers.after(room, wait, () => this.#say(room, report));
+    if (wait <= 0) this.#say(room2, report);
+    else if (!this.#timers.has(room2)) this.#timers.after(room2, wait, () => this.#say(room2, report));
   }
-  #say(room, report, yields = true) {
-    if (report.isSaid || report.isRefused || !this.#joined.has(room) || report.ref && this.#host.outbox.get(report.ref)) return;
-    this.#timers.cancel(room);
+  #say(room2, report, yields = true) {
+    if (report.isSaid || report.isRefused || !this.#joined.has(room2) || report.ref && this.#host.outbox.get(report.ref)) return;
+    this.#timers.cancel(room2);
     const id = report.ref = this.#host.id();
     const build = () => {
       Object.assign(report, { isSaid: true, dueAt: this.#host.options.now() + EVERY_MS });
       const { epoch, seq } = report;
-      return controlText("SEEN", room, { epoch, seq }, id, this.#host.options.wall());
+      return controlText("SEEN", room2, { epoch, seq }, id, this.#host.options.wall());
     };
-    this.#host.outbox.add({ id, kind: "SEEN", room, build, once: true, unanswered: true, yields });
+    this.#host.outbox.add({ id, kind: "SEEN", room: room2, build, once: true, unanswered: true, yields });
   }
-  #drop(room, report) {
-    this.#timers.cancel(room);
+  #drop(room2, report) {
+    this.#timers.cancel(room2);
     this.#host.outbox.settle(report?.ref ?? null);
-    this.#reports.delete(room);
+    this.#reports.delete(room2);
   }
 };
 
@@ -2190,20 +2406,20 @@ var Delivery = class {
   closing() {
     this.seen.closing();
   }
-  joined({ room, payload }) {
-    this.seen.joined(room, payload.epoch);
+  joined({ room: room2, payload }) {
+    this.seen.joined(room2, payload.epoch);
   }
-  leaving(room) {
-    this.seen.leaving(room);
+  leaving(room2) {
+    this.seen.leaving(room2);
   }
-  forget(room) {
-    this.seen.forget(room);
+  forget(room2) {
+    this.seen.forget(room2);
   }
   take(frame) {
     if (frame.type === "RECEIPT") this.receipts.told(frame);
   }
-  acked(entry, room, seq) {
-    this.receipts.acked(entry, room, seq);
+  acked(entry, room2, seq) {
+    this.receipts.acked(entry, room2, seq);
   }
   refused(ref, error) {
     this.seen.refused(ref, error);
@@ -2214,6 +2430,319 @@ var Delivery = class {
   }
 };
 var receipts = (host) => new Delivery(host);
+
+// src/queue.ts
+var Queue = class {
+  items = [];
+  limit;
+  #waiting = [];
+  #end = null;
+  #left;
+  /** `left` is called once, when the loop is left or the queue has ended. */
+  constructor(limit, left) {
+    if (!(limit >= 1)) throw new RangeError("the limit of a queue must be at least 1");
+    this.limit = limit;
+    this.#left = left;
+  }
+  get isFull() {
+    return this.items.length >= this.limit;
+  }
+  put(item) {
+    if (this.#end) return;
+    const next = this.#waiting.shift();
+    if (next) next.resolve({ value: item, done: false });
+    else this.items.push(item);
+  }
+  /** Nothing more will come. What waits is still given out; then the loop ends, with the error if there is one. */
+  end(error) {
+    if (this.#end) return;
+    this.#end = error === void 0 ? {} : { error };
+    this.#left();
+    for (const waiting of this.#waiting.splice(0)) this.#last(waiting);
+  }
+  next() {
+    const next = deferred();
+    if (this.items.length) next.resolve({ value: this.items.shift(), done: false });
+    else if (this.#end) this.#last(next);
+    else this.#waiting.push(next);
+    return next.promise;
+  }
+  return() {
+    this.items.length = 0;
+    this.end();
+    return this.next();
+  }
+  [Symbol.asyncIterator]() {
+    return this;
+  }
+  /** The error is told once. */
+  #last(waiting) {
+    const { error } = this.#end;
+    this.#end = {};
+    if (error === void 0) waiting.resolve({ value: void 0, done: true });
+    else waiting.reject(error);
+  }
+};
+
+// src/room.ts
+var QUEUED = 1e3;
+var NONE = /* @__PURE__ */ new Map();
+var Room = class {
+  name;
+  #client;
+  #owner;
+  #state = "joining";
+  #joined = deferred();
+  #listeners = new Listeners("state", "gap", "dropped", "left", "presence");
+  #queues = /* @__PURE__ */ new Set();
+  #isClosed = false;
+  // as the client is
+  #error = null;
+  // why it is left, unless by ourselves
+  #quiet = [];
+  /** Made by `client.room()`. */
+  constructor(name, client, owner) {
+    this.name = name;
+    this.#client = client;
+    this.#owner = owner;
+  }
+  /** `joining` (also while there is no connection), `joined`, `left`. */
+  get state() {
+    return this.#state;
+  }
+  /** Resolves when we are in, now or with the next JOINED; rejected when the room is refused or left. */
+  get joined() {
+    return this.#joined.promise;
+  }
+  /** Who is in the room, live: by connection or by user. Empty without the option `presence`. */
+  get presence() {
+    return this.roster?.members ?? NONE;
+  }
+  /** The same with counts, events and who has seen what; null without the option `presence`. */
+  get roster() {
+    return this.#state === "left" ? null : this.#client.presence(this.name);
+  }
+  get position() {
+    return this.#client.position(this.name);
+  }
+  on(type, listener, options) {
+    return this.#state === "left" ? () => {
+    } : this.#listeners.on(type, listener, options);
+  }
+  once(type, options) {
+    const next = this.#listeners.once(type, options);
+    if (this.#state === "left") this.#listeners.end(this.#over);
+    return next;
+  }
+  /**
+   * The messages from now on, in order, and between them `GAP` and `DROPPED` where some are missing. Ends when the room is left or the
+   * client is closed, and throws if the room is refused or the server takes us out. At most `limit` (1,000) wait: if the loop is slower,
+   * the oldest are lost, and a `DROPPED` in their place says how many.
+   */
+  messages({ limit = QUEUED, signal } = {}) {
+    if (!(limit >= 2)) throw new RangeError("limit: must be at least 2");
+    const queue = new Queue(limit, () => {
+      this.#queues.delete(queue);
+      quiet();
+    });
+    this.#queues.add(queue);
+    const quiet = onAbort(signal, () => queue.end());
+    if (this.#state === "left") queue.end(this.#error ?? void 0);
+    return queue;
+  }
+  [Symbol.asyncIterator]() {
+    return this.messages();
+  }
+  /** Send a message to this room: see `client.send`. */
+  send(type, payload, options) {
+    if (this.#state === "left") return rejected(this.#over);
+    return this.#client.send(type, this.name, payload ?? null, options);
+  }
+  /** The room's older messages, the newest first, page by page as they are read: those before the seq `before`. */
+  async *history({ before, limit, signal } = {}) {
+    await this.joined;
+    for (; ; ) {
+      const page = await this.#client.history(this.name, { before, limit, signal });
+      yield* [...page.messages].reverse();
+      before = page.messages[0]?.seq;
+      if (!page.more || before === void 0) return;
+    }
+  }
+  /** The user has seen the room up to this message: see `client.seen`. */
+  seen(position) {
+    if (this.#state !== "left") this.#client.seen(this.name, position);
+  }
+  /** Hold the room no longer. Listeners are removed and loops end at once; the client leaves the room if nobody else holds it. */
+  leave() {
+    if (this.#state === "left") return Promise.resolve();
+    this.end(null);
+    return this.#owner.release(this);
+  }
+  // ── for the part ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+  /** We are in. */
+  entered(joined) {
+    this.#joined.resolve(joined);
+    this.#become("joined");
+  }
+  /** We are out, and will be in again. */
+  away() {
+    if (this.#state !== "joined") return;
+    this.#joined = deferred();
+    this.#become("joining");
+  }
+  hand(message) {
+    this.#listeners.hand(message);
+    this.#put(message);
+  }
+  gap(gap) {
+    this.#listeners.emit("gap", gap);
+    this.#put({ type: "GAP", lost: "gap", room: this.name, payload: gap });
+  }
+  dropped({ payload }) {
+    this.#listeners.emit("dropped", payload);
+    this.#put({ type: "DROPPED", lost: "dropped", room: this.name, payload });
+  }
+  changed(roster) {
+    this.#listeners.emit("presence", roster);
+  }
+  /** The client is closed, by itself (`isOwn`) or by the server: loops end. It may connect again, and is in the room then. */
+  closed(why, isOwn) {
+    this.#joined.reject(why);
+    this.#isClosed = true;
+    this.#listeners.end(why);
+    for (const queue of [...this.#queues]) queue.end(isOwn ? void 0 : why);
+  }
+  /** The client connects again. */
+  opened() {
+    if (this.#isClosed) this.#joined = deferred();
+    this.#isClosed = false;
+  }
+  /** It is over: by ourselves (null), or for this reason. */
+  end(error, reason = null) {
+    if (this.#state === "left") return;
+    this.#error = error;
+    const joined = deferred();
+    for (const each of [this.#joined, joined]) each.reject(this.#over);
+    this.#joined = joined;
+    this.#become("left");
+    this.#listeners.emit("left", { room: this.name, reason, error });
+    this.#listeners.end(this.#over);
+    this.#listeners = new Listeners();
+    for (const queue of [...this.#queues]) queue.end(error ?? void 0);
+    for (const quiet of this.#quiet.splice(0)) quiet();
+  }
+  /** Keep something that ends with the room. */
+  until(quiet) {
+    this.#quiet.push(quiet);
+  }
+  get #over() {
+    return this.#error ?? new WarrenError("closed", `left ${this.name}`);
+  }
+  #become(state) {
+    if (state === this.#state) return;
+    this.#state = state;
+    this.#listeners.emit("state", state);
+  }
+  #put(item) {
+    for (const queue of this.#queues) {
+      if (queue.isFull) drop(queue.items, queue.limit, this.name);
+      queue.put(item);
+    }
+  }
+};
+function drop(items, limit, room2) {
+  const first = items[0];
+  let told;
+  if (first.lost === "dropped" && first.payload.local) told = first;
+  else {
+    told = { type: "DROPPED", lost: "dropped", room: room2, payload: { count: 0, seq: 0, local: true } };
+    items.unshift(told);
+  }
+  while (items.length >= limit) {
+    const lost = items.splice(1, 1)[0];
+    const { count, seq } = lost.lost === "dropped" ? lost.payload : { count: lost.lost ? 0 : 1, seq: lost.lost ? 0 : lost.seq ?? 0 };
+    told.payload.count += count;
+    told.payload.seq = Math.max(told.payload.seq, seq);
+  }
+}
+var RoomHolds = class {
+  name = "room";
+  #held = /* @__PURE__ */ new Map();
+  #host;
+  constructor(host) {
+    this.#host = host;
+  }
+  hold(name, { presence: presence2, signal }) {
+    const fault = roomFault(name);
+    if (fault) throw fault;
+    const { client } = this.#host;
+    const room2 = new Room(name, client, this);
+    if (signal?.aborted) {
+      room2.end(null);
+      return room2;
+    }
+    this.#held.set(name, this.#of(name).add(room2));
+    room2.until(onAbort(signal, () => void room2.leave()));
+    const joined = this.#host.joined(name);
+    const before = client.presence(name);
+    if (!joined || presence2 && !before) this.#host.want(name, presence2);
+    else if (typeof presence2 === "object" && "info" in presence2) before?.update(presence2.info).catch(() => {
+    });
+    const roster = client.presence(name);
+    if (roster) room2.until(roster.on("change", (now) => room2.changed(now)));
+    if (joined) room2.entered({ ...joined, presence: roster });
+    return room2;
+  }
+  /** A room is held by one less. */
+  async release(room2) {
+    const { name } = room2;
+    const all = this.#of(name);
+    all.delete(room2);
+    if (all.size) return;
+    this.#held.delete(name);
+    await null;
+    if (!this.#held.has(name) && !this.#host.isKept(name)) await this.#host.client.leave(name);
+  }
+  entered(joined) {
+    this.#each(joined.room, (room2) => room2.entered(joined));
+  }
+  stopped(name) {
+    this.#each(name, (room2) => room2.away());
+  }
+  forget(name, why, reason) {
+    const all = this.#of(name);
+    this.#held.delete(name);
+    for (const room2 of [...all]) room2.end(why, reason);
+  }
+  opened() {
+    this.#everywhere((room2) => room2.opened());
+  }
+  down(why, isOwn = false) {
+    this.#everywhere((room2) => {
+      room2.away();
+      if (why) room2.closed(why, isOwn);
+    });
+  }
+  hand(message) {
+    this.#each(message.room, (room2) => room2.hand(message));
+  }
+  gap(gap) {
+    this.#each(gap.room, (room2) => room2.gap(gap));
+  }
+  dropped(frame) {
+    this.#each(frame.room, (room2) => room2.dropped(frame));
+  }
+  #of(name) {
+    return this.#held.get(name) ?? /* @__PURE__ */ new Set();
+  }
+  #each(name, then) {
+    [...this.#of(name)].forEach(then);
+  }
+  #everywhere(then) {
+    for (const name of [...this.#held.keys()]) this.#each(name, then);
+  }
+};
+var room = (host) => new RoomHolds(host);
 
 // src/request_text.ts
 var SERVICE = /^[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*$/;
@@ -2242,6 +2771,7 @@ function cancelText(ref, timestamp) {
 }
 
 // src/rpc.ts
+var QUEUED2 = 1e3;
 var GRACE_MS = 1e3;
 var Requests = class {
   name = "rpc";
@@ -2273,19 +2803,39 @@ var Requests = class {
     const fault = this.#host.fault(id, true);
     return fault ? rejected(fault) : this.#ask(id, text, options);
   }
+  /** The parts of an answer as they come. */
+  stream(service, payload, { limit = QUEUED2, signal, onPart, ...options }) {
+    const left = new AbortController();
+    const queue = new Queue(limit, () => {
+      quiet();
+      left.abort(new WarrenError("cancelled", "the loop was left"));
+    });
+    const quiet = onAbort(signal, () => left.abort(signal.reason));
+    let parts = 0;
+    const take = (part, n) => {
+      parts++;
+      onPart?.(part, n);
+      if (queue.isFull) queue.end(new WarrenError("too_slow", `more than ${limit} parts of an answer waited to be read`));
+      else queue.put(part);
+    };
+    this.request(service, payload, { ...options, signal: left.signal, onPart: take }).then(
+      (answer) => {
+        if (!parts) queue.put(answer);
+        queue.end();
+      },
+      (error) => queue.end(error)
+    );
+    return queue;
+  }
   /** Ask; return the promise of the answer's last part. `text` is the frame. */
   #ask(id, text, { timeoutMs, durable = false, onPart, signal }) {
-    if (signal?.aborted) return rejected(cancelled(id, signal));
+    if (signal?.aborted) return rejected(cancelled("the request", signal, id));
     const request = { id, kind: "REQUEST", build: () => text, durable, onPart, timeoutMs, n: 0 };
     const promise = this.#host.outbox.add(request);
     const entry = this.get(id);
     if (!entry) return promise;
     this.#wait(entry);
-    if (signal) {
-      const abort = () => this.#giveUp(entry, cancelled(id, signal));
-      signal.addEventListener("abort", abort, { once: true });
-      entry.quiet = () => signal.removeEventListener("abort", abort);
-    }
+    if (signal) entry.quiet = onAbort(signal, () => this.#giveUp(entry, cancelled("the request", signal, id)));
     return promise;
   }
   /** A RESPONSE: an answer, or a part of one. */
@@ -2345,19 +2895,17 @@ var Requests = class {
     return entry;
   }
 };
-function cancelled(ref, signal) {
-  return new WarrenError("cancelled", "the request was cancelled", { ref, cause: signal.reason });
-}
 var rpc = (host) => new Requests(host);
 
 // src/index.ts
 var WarrenClient2 = class extends WarrenClient {
   constructor(url, options = {}) {
-    super(url, { ...options, parts: [rpc, presence, receipts, ...options.parts ?? []] });
+    super(url, { ...options, parts: [rpc, presence, receipts, room, ...options.parts ?? []] });
   }
 };
 export {
   Contacts,
+  Room,
   Roster,
   WarrenClient2 as WarrenClient,
   WarrenError

@@ -6,7 +6,6 @@
  * Time, randomness and the WebSocket class can be passed in. types.ts documents the options; README.md is the overview.
  */
 import { decode } from "./binary.js";
-import type { Contacts } from "./contacts.js";
 import { controlText, messageText, roomFault } from "./encode.js";
 import { WarrenError, rejected } from "./error.js";
 import { Link } from "./link.js";
@@ -18,10 +17,15 @@ import type { Presence } from "./presence.js";
 import type { AckFrame, ErrorFrame, LeftFrame, Message as ApplicationMessage, ServerFrame, WelcomeFrame } from "./protocol.js";
 import type { Delivery } from "./receipts.js";
 import type { Numbered } from "./room_position.js";
+import type { Room, RoomHolds } from "./room.js";
 import { Rooms } from "./rooms.js";
 import type { Roster } from "./roster.js";
 import type { Requests } from "./rpc.js";
-import type { Ack, Events, HistoryPage, Joined, JoinOptions, Message, Options, Position, RequestOptions, SendOptions, State, Welcome } from "./types.js";
+import { cancelled, onAbort, unless } from "./signal.js";
+import type {
+  Ack, AnswerOf, ContactsWatch, Events, HistoryPage, Joined, JoinOptions, Message, MessagesOf, Options, PartOf, PayloadOf, Position, RequestOf,
+  RequestOptions, RoomOptions, SendOptions, ServicesOf, Snapshot, State, StreamOptions, TypesOf, Waits, Welcome,
+} from "./types.js";
 
 const NAMELESS = new Set(["invalid_format", "invalid_message"]); // codes of ERRORs for frames whose id the server could not read
 const TOLD = new Set(["message", "REQUEST", "RECEIPT"]); // kinds of entries whose promises report an ERROR
@@ -29,7 +33,8 @@ const TOLD = new Set(["message", "REQUEST", "RECEIPT"]); // kinds of entries who
 /** The frames of the server itself, told apart by `type`. */
 type Control = Exclude<ServerFrame, ApplicationMessage>;
 
-export class WarrenClient {
+/** `App` names the types of an application's messages: see `Application`. */
+export class WarrenClient<App = {}> {
   #options: AllOptions;
   #link: Link;
   #outbox: Outbox;
@@ -38,7 +43,7 @@ export class WarrenClient {
   #prefix: string;
   #count = 0;
   #welcome: Welcome | null = null;
-  #listeners = new Listeners();
+  #listeners = new Listeners("open", "close", "state", "error", "gap", "left", "receipt");
 
   /** `url`: ws, wss, http or https; in a browser also a path. Nothing happens before `connect()`. */
   constructor(url: string | URL, options: Options = {}) {
@@ -50,7 +55,7 @@ export class WarrenClient {
     this.#rooms = this.#makeRooms();
     this.#link = new Link(url, this.#options, {
       frame: (data) => this.#hear(data),
-      down: (why) => this.#down(why),
+      down: (why, isOwn) => this.#down(why, isOwn),
       state: (state) => this.#listeners.emit("state", state),
       report: (event, value) => this.#listeners.emit(event, value),
     });
@@ -58,6 +63,7 @@ export class WarrenClient {
     this.#prefix = Math.floor(this.#options.random() * 36 ** 10).toString(36);
     const host = this.#makeHost();
     this.#parts = this.#options.parts.map((make) => make(host));
+    onAbort(options.signal, () => this.close());
   }
 
   get state(): State {
@@ -92,15 +98,29 @@ export class WarrenClient {
   }
 
   /** Listen to the client's events, to a message type, or to all messages (`*`). Returns a function that removes the listener. */
-  on<Name extends keyof Events>(event: Name, listener: (value: Events[Name]) => void): () => void;
-  on<Payload = unknown>(type: string, listener: (message: Message<Payload>) => void): () => void;
-  on(type: string, listener: (value: any) => void): () => void {
-    return this.#listeners.on(type, listener);
+  on<Name extends keyof Events>(event: Name, listener: (value: Events[Name]) => void, options?: Waits): () => void;
+  on<Type extends TypesOf<App>>(type: Type, listener: (message: Message<PayloadOf<App, Type>>) => void, options?: Waits): () => void;
+  on<Payload = unknown>(type: string, listener: (message: Message<Payload>) => void, options?: Waits): () => void;
+  on(type: string, listener: (value: any) => void, options?: Waits): () => void {
+    return this.#listeners.on(type, listener, options);
   }
 
-  /** Connect and stay connected; while waiting for the next attempt, try now. Settled by the first WELCOME, or when the client gives up. */
-  connect(): Promise<Welcome> {
-    return this.#link.connect();
+  /** The next event or message of this type. Rejected when the client is closed first. */
+  once<Name extends keyof Events>(event: Name, options?: Waits): Promise<Events[Name]>;
+  once<Type extends TypesOf<App>>(type: Type, options?: Waits): Promise<Message<PayloadOf<App, Type>>>;
+  once<Payload = unknown>(type: string, options?: Waits): Promise<Message<Payload>>;
+  once(type: string, options?: Waits): Promise<any> {
+    return this.#listeners.once(type, options);
+  }
+
+  /**
+   * Connect and stay connected; while waiting for the next attempt, try now. Settled by the first WELCOME, or when the client gives up. If
+   * the signal fires before, the client closes.
+   */
+  connect({ signal }: Waits = {}): Promise<Welcome> {
+    const over = [signal, this.#options.signal].find((each) => each?.aborted);
+    if (over) return rejected(cancelled("connect", over));
+    return unless(signal, "connect", this.#link.connect(), () => this.close());
   }
 
   /** Close the connection and stay closed. Waiting messages are rejected with `closed`. Positions are kept for a later `connect()`. */
@@ -115,12 +135,19 @@ export class WarrenClient {
    * with null. What the server would refuse (text with half of a surrogate pair, NaN, more than 128 levels, an invalid id or room) is
    * refused at once and not sent. Throws TypeError if JSON can't represent the payload (a BigInt, a cycle).
    */
-  send(type: string, room: string | null, payload: unknown = null, options: SendOptions = {}): Promise<Ack | null> {
+  send<Name extends string, Type extends keyof MessagesOf<App, Name> & string>(
+    type: Type,
+    room: Name | null,
+    payload?: MessagesOf<App, Name>[Type] | null,
+    options: SendOptions = {},
+  ): Promise<Ack | null> {
+    const { signal } = options;
+    if (signal?.aborted) return rejected(cancelled("the message", signal, options.id));
     const isEphemeral = options.ephemeral ?? this.#options.ephemeralTypes.includes(type);
     const id = isEphemeral ? undefined : (options.id ?? this.#id());
     let text: string;
     try {
-      text = messageText(type, room, payload, { ...options, id }, this.#options.wall());
+      text = messageText(type, room, payload ?? null, { ...options, id }, this.#options.wall());
     } catch (fault) {
       return rejected(fault);
     }
@@ -129,23 +156,28 @@ export class WarrenClient {
       return Promise.resolve(null);
     }
     const before = this.#outbox.get(id);
-    if (before && before.kind !== "RECEIPT") return before.promise; // already in flight
+    if (before && before.kind !== "RECEIPT") return unless(signal, "the message", before.promise); // already in flight
     const fault = this.#fault(id, true);
     if (fault) return rejected(fault);
     const receipt = options.receipt && this.#part<Delivery>("receipts").receipts.want(id, room, options.receipt, text);
     const build = receipt ? receipt.build : () => text;
-    return this.#outbox.add({ id, kind: "message", room, build, echo: options.includeSender === true, receipt });
+    const promise = this.#outbox.add({ id, kind: "message", room, build, text, echo: options.includeSender === true, receipt });
+    this.#changed();
+    return unless(signal, "the message", promise, (error) => this.#giveUp(id, error));
   }
 
   /**
    * Become a member, now and after each reconnect, until `leave()`. If the server can't accept the JOIN now (`rate_limited`,
    * `overloaded`, `unavailable`), the client asks again later; an invalid name is refused at once.
    */
-  join(name: string, { presence }: JoinOptions = {}): Promise<Joined> {
-    const fault = roomFault(name) ?? this.#fault();
+  join(name: string, { presence, signal }: JoinOptions = {}): Promise<Joined> {
+    const fault = (signal?.aborted ? cancelled("join", signal) : roomFault(name)) ?? this.#fault();
     if (fault) return rejected(fault);
     if (presence) this.#part<Presence>("presence").want(name, presence);
-    return this.#rooms.join(name);
+    const isNew = !this.#rooms.get(name);
+    const joined = this.#rooms.join(name);
+    this.#changed();
+    return unless(signal, "join", joined, () => isNew && this.leave(name));
   }
 
   leave(name: string): Promise<void> {
@@ -153,15 +185,27 @@ export class WarrenClient {
     if (fault) return rejected(fault);
     for (const part of this.#parts) part.leaving?.(name);
     this.#rooms.leave(name);
+    this.#changed();
     return this.state === "open" ? this.#outbox.add(this.#control("LEAVE", name)) : Promise.resolve();
   }
 
+  /**
+   * The room as an object, with listeners, state and a loop over its messages of its own. The client joins it, and leaves it when the last
+   * object has left; one that the server or `join()` has joined, it stays in. Throws WarrenError for an invalid name.
+   */
+  room<Messages extends object>(name: string, options?: RoomOptions): Room<Messages>;
+  room<Name extends string>(name: Name, options?: RoomOptions): Room<MessagesOf<App, Name>>;
+  room(name: string, options: RoomOptions = {}): Room<any> {
+    return this.#part<RoomHolds>("room").hold(name, options);
+  }
+
   /** Read at most `limit` messages (default 50, at most 100) of a joined room: those before the seq `before`, or the newest. */
-  history(room: string, { before, limit }: { before?: number | undefined; limit?: number | undefined } = {}): Promise<HistoryPage> {
-    const fault = roomFault(room) ?? this.#fault(undefined, true);
+  history(room: string, { before, limit, signal }: Waits & { before?: number | undefined; limit?: number | undefined } = {}): Promise<HistoryPage> {
+    const fault = (signal?.aborted ? cancelled("history", signal) : roomFault(room)) ?? this.#fault(undefined, true);
     if (fault) return rejected(fault);
     try {
-      return this.#outbox.add(this.#control("HISTORY", room, { before, limit }));
+      const entry = this.#control("HISTORY", room, { before, limit });
+      return unless(signal, "history", this.#outbox.add(entry), () => this.#outbox.settle(entry.id));
     } catch (unwritten) {
       return rejected(unwritten);
     }
@@ -172,8 +216,28 @@ export class WarrenClient {
    * `overloaded`, `timeout`, `forbidden`, `unavailable`, `cancelled` … Without an answer yet, it is asked again after a reconnect, under the
    * same id; in the middle of an answer in parts, a lost connection rejects it with `connection`.
    */
-  request<Answer = unknown, Part = Answer>(service: string, payload: unknown = null, options: RequestOptions<Part> = {}): Promise<Answer> {
+  request<Service extends keyof ServicesOf<App> & string>(
+    service: Service,
+    payload?: RequestOf<App, Service>,
+    options?: RequestOptions<PartOf<App, Service>>,
+  ): Promise<AnswerOf<App, Service>>;
+  request<Answer = unknown, Part = Answer>(service: string, payload?: unknown, options?: RequestOptions<Part>): Promise<Answer>;
+  request(service: string, payload: unknown = null, options: RequestOptions<any> = {}): Promise<any> {
     return this.#part<Requests>("rpc").request(service, payload, options);
+  }
+
+  /**
+   * Ask a service whose answer comes in parts: `for await (const part of client.stream("ai.answer", prompt))`. Leaving the loop cancels the
+   * request. It throws what `request` is rejected with, and `too_slow` if more than `limit` parts wait.
+   */
+  stream<Service extends keyof ServicesOf<App> & string>(
+    service: Service,
+    payload?: RequestOf<App, Service>,
+    options?: StreamOptions,
+  ): AsyncIterableIterator<PartOf<App, Service>>;
+  stream<Part = unknown>(service: string, payload?: unknown, options?: StreamOptions): AsyncIterableIterator<Part>;
+  stream(service: string, payload: unknown = null, options: StreamOptions = {}): AsyncIterableIterator<any> {
+    return this.#part<Requests>("rpc").stream(service, payload, options);
   }
 
   /** Who is in a room that was joined with `presence`; null: it was not. */
@@ -182,11 +246,11 @@ export class WarrenClient {
   }
 
   /**
-   * Watch whether these users (at most 100) are connected, instead of those of the last call. It returns the same object each time. The
-   * server must allow it: `isOnline` stays null, and the event `error` says `forbidden`, if it does not.
+   * `contacts.watch(["bob", "eve"])`: whether these users are connected, to any gateway; at most 100 in all. The server must allow it:
+   * `isOnline` stays null, and the event `error` says `forbidden`, if it does not.
    */
-  contacts(users: Iterable<string>): Contacts {
-    return this.#part<Presence>("presence").contacts(users);
+  get contacts(): ContactsWatch {
+    return this.#part<Presence>("presence").contacts;
   }
 
   /**
@@ -205,11 +269,35 @@ export class WarrenClient {
     if (epoch && seq > 0 && epoch === room?.position?.epoch) seen.saw(name, { epoch, seq });
   }
 
+  /** What another client needs to go on where this one is: positions, and messages without an answer. Requests are not among it. */
+  snapshot(): Snapshot {
+    const outbox = this.#outbox.of("message").map(({ id, room = null, text, echo }) => ({ id, room, text: text!, echo: echo === true }));
+    const { grant, manual: hasConnected } = this.#link;
+    return { version: 1, user: this.user, grant, hasConnected, ...this.#rooms.snapshot(), outbox };
+  }
+
+  /**
+   * Go on where another client has ended; before `connect()`. Its messages without an answer are sent again under their ids, and count
+   * once; `send` with such an id returns the promise, and the event `error` says if one is refused.
+   */
+  restore(snapshot: Snapshot): void {
+    if (this.state !== "idle") throw new TypeError("restore: only before the first connect()");
+    if (snapshot?.version !== 1) throw new TypeError("restore: this is no snapshot of version 1");
+    if (!this.#options.user) this.#link.user = snapshot.user;
+    this.#link.grant = snapshot.grant;
+    this.#link.manual = snapshot.hasConnected;
+    this.#rooms.restore(snapshot);
+    for (const { id, room, text, echo } of snapshot.outbox) {
+      this.#outbox.add({ id, kind: "message", room, text, echo, build: () => text, isRestored: true });
+    }
+  }
+
   // ── parts ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
   #makeHost(): Host {
     const [client, link, rooms] = [this, this.#link, this.#rooms];
     return {
+      client,
       options: this.#options,
       outbox: this.#outbox,
       get state() {
@@ -223,6 +311,13 @@ export class WarrenClient {
       fault: (ref, counts) => this.#fault(ref, counts),
       position: (room) => rooms.get(room)?.since ?? null,
       delivered: (room) => rooms.get(room)?.delivered ?? null,
+      joined: (room) => rooms.get(room)?.last ?? null,
+      want: (room, presence) => {
+        if (presence) this.#part<Presence>("presence").want(room, presence);
+        rooms.want(room);
+        this.#changed();
+      },
+      isKept: (room) => rooms.get(room)?.isKept === true,
       emit: (event, value) => this.#listeners.emit(event, value),
     };
   }
@@ -249,8 +344,13 @@ export class WarrenClient {
         return { presence: this.presence(frame.room) };
       },
       stopped: (room) => this.#parts.forEach((part) => part.stopped?.(room)),
-      forgot: (room) => this.#parts.forEach((part) => part.forget?.(room)),
-      gap: (room, since, position) => this.#listeners.emit("gap", { room, since, position }),
+      entered: (joined) => this.#parts.forEach((part) => part.entered?.(joined)),
+      forgot: (room, why, reason) => this.#parts.forEach((part) => part.forget?.(room, why, reason)),
+      gap: (room, since, position) => {
+        const gap = { room, since, position };
+        this.#parts.forEach((part) => part.gap?.(gap));
+        this.#listeners.emit("gap", gap);
+      },
       hand: (message) => this.#hand(message),
     });
   }
@@ -261,7 +361,7 @@ export class WarrenClient {
 
   #part<Found extends Part>(name: string): Found {
     const part = this.#find<Found>(name);
-    if (!part) throw new TypeError(`this client has no part ${name}: new WarrenClient(url, { parts: [${name}] }) with ${name} from "warren-client/${name}"`);
+    if (!part) throw new TypeError(`this client lacks ${name}: import it from "warren-client/${name}" and pass it in the option parts`);
     return part;
   }
 
@@ -285,6 +385,18 @@ export class WarrenClient {
     return { id, kind: type, room, build: () => text };
   }
 
+  /** Nobody waits for the ACK of this message any more. It may have been sent. */
+  #giveUp(id: string, error: WarrenError): void {
+    const entry = this.#outbox.get(id);
+    if (!entry) return;
+    if (!entry.echo) this.#rooms.sent(id);
+    this.#reject(entry, error);
+  }
+
+  #changed(): void {
+    for (const part of this.#parts) part.changed?.();
+  }
+
   #refresh(expiresAt: number | null | undefined): void {
     this.#link.refresh(expiresAt, (token) => this.#outbox.first(this.#control("AUTH", undefined, { token })));
   }
@@ -303,6 +415,7 @@ export class WarrenClient {
       return this.#listeners.emit("error", new WarrenError("invalid_format", message, { cause }));
     }
     const message = frame as Message;
+    let isControl = true;
     this.#outbox.answered(message.ref);
     switch (frame.type) {
       case "WELCOME":
@@ -330,6 +443,7 @@ export class WarrenClient {
         break;
       case "DROPPED":
         this.#rooms.get(frame.room)?.withheld(frame.payload?.seq ?? 0);
+        for (const part of this.#parts) part.dropped?.(frame);
         break;
       case "RECONNECT":
         this.#link.move(frame.payload?.after_ms ?? 0);
@@ -342,16 +456,20 @@ export class WarrenClient {
         this.#refresh(frame.payload?.expires_at);
         break;
       default:
-        if (message.seq && !this.#rooms.isNew(message as Numbered)) return;
+        if (!message.seq || this.#rooms.isNew(message as Numbered)) this.#hand(message);
+        else return;
+        isControl = false;
     }
-    this.#hand(message);
+    if (isControl) this.#listeners.hand(message);
     if (message.seq || message.type === "ACK") this.#rooms.goOn(message.room);
     this.#outbox.pump();
+    this.#changed();
   }
 
+  /** Pass on a message of the application. */
   #hand(message: Message): void {
-    for (const part of this.#parts) part.hand?.(message);
     this.#rooms.handed(message);
+    for (const part of this.#parts) part.hand?.(message);
     this.#listeners.hand(message);
   }
 
@@ -393,7 +511,7 @@ export class WarrenClient {
     if (entry?.kind === "JOIN" && retry) this.#outbox.postpone(entry, retryAfterMs); // the room is still wanted
     else if (entry && (close === undefined || reconnect === "no")) this.#reject(entry, error);
     for (const part of this.#parts) part.refused?.(frame.ref, error);
-    const isTold = TOLD.has(entry?.kind ?? "") || code === "cancelled"; // by the promise
+    const isTold = (TOLD.has(entry?.kind ?? "") && !entry?.isRestored) || code === "cancelled"; // by the promise
     if (!isTold) this.#listeners.emit("error", error);
   }
 
@@ -406,10 +524,11 @@ export class WarrenClient {
   }
 
   /** The connection is closed; with `why`, permanently. */
-  #down(why?: WarrenError): void {
+  #down(why?: WarrenError, isOwn?: boolean): void {
     this.#rooms.down(why);
-    for (const part of this.#parts) part.down?.(why);
+    for (const part of this.#parts) part.down?.(why, isOwn);
     if (why) this.#outbox.close(why);
     else this.#outbox.disconnect();
+    this.#changed();
   }
 }

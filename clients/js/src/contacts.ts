@@ -1,6 +1,6 @@
 /** Which of some users are connected, to any gateway. It sends nothing itself: its owner does. */
 import { Listeners } from "./listeners.js";
-import type { PresencePayload, PresenceRequestPayload } from "./protocol.js";
+import type { Waits } from "./types.js";
 
 export const CONTACTS = 100;
 
@@ -12,13 +12,20 @@ export interface ContactsEvents {
   change: Contacts;
 }
 
+/** Which of some users are connected, to any gateway. */
 export class Contacts {
-  #online = new Map<string, boolean | null>(); // user ▶ true, false, or null: not known (yet)
+  #online = new Map<string, boolean | null>();
   #listeners = new Listeners();
+  #watch: (view: Contacts, users: Set<string>) => ReadonlyMap<string, boolean | null>;
 
-  /** Listen to `online` and `offline` (with the user), or `change`. Return a function that removes the listener. */
-  on<Name extends keyof ContactsEvents>(event: Name, listener: (value: ContactsEvents[Name]) => void): () => void {
-    return this.#listeners.on(event, listener);
+  /** Made by `client.contacts`. `watch` asks the server, and returns what is known of users. */
+  constructor(watch: (view: Contacts, users: Set<string>) => ReadonlyMap<string, boolean | null>) {
+    this.#watch = watch;
+  }
+
+  /** Listen to `online` and `offline` (with the user), or `change`. Returns a function that removes the listener. */
+  on<Name extends keyof ContactsEvents>(event: Name, listener: (value: ContactsEvents[Name]) => void, options?: Waits): () => void {
+    return this.#listeners.on(event, listener, options);
   }
 
   /** The users that are watched. */
@@ -35,25 +42,22 @@ export class Contacts {
     return this.#online.get(user) ?? null;
   }
 
-  // ── for the client ───────────────────────────────────────────────────────────────────────────────────────────────────────
-
-  /** Watch these users and no others. Returns what the server has to be asked for. */
-  set(users: Iterable<string>): PresenceRequestPayload {
+  /** Watch these users and no others. Throws RangeError if that are more than 100 with those of all other watches. */
+  set(users: Iterable<string>): this {
     const wanted = new Set(users);
-    if (wanted.size > CONTACTS) throw new RangeError(`at most ${CONTACTS} contacts`);
-    const unwatch = this.users.filter((user) => !wanted.has(user));
-    const watch = [...wanted].filter((user) => !this.#online.has(user));
-    for (const user of unwatch) this.#online.delete(user);
-    for (const user of watch) this.#online.set(user, null);
-    return { ...(watch.length && { watch }), ...(unwatch.length && { unwatch }) };
+    const known = this.#watch(this, wanted);
+    this.#online = new Map([...wanted].map((user) => [user, known.get(user) ?? null]));
+    return this;
   }
 
-  /** A PRESENCE of a user's own room has arrived. */
-  take(user: string, { count, watching }: PresencePayload): void {
-    const known = this.#online.get(user);
-    if (known === undefined) return;
-    const isOnline = watching === false ? null : count ? count.users > 0 || count.connections > 0 : known;
-    if (isOnline === known) return;
+  /** Watch nobody any more. */
+  close(): void {
+    this.set([]);
+  }
+
+  /** For the client: this is known of a user now. */
+  take(user: string, isOnline: boolean | null): void {
+    if (!this.#online.has(user)) return;
     this.#online.set(user, isOnline);
     if (isOnline !== null) this.#listeners.emit(isOnline ? "online" : "offline", user);
     this.#listeners.emit("change", this);

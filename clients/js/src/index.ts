@@ -2,6 +2,7 @@
 import { WarrenClient as Core } from "./client.js";
 import { presence } from "./presence.js";
 import { receipts } from "./receipts.js";
+import { room } from "./room.js";
 import { rpc } from "./rpc.js";
 import type { Options } from "./types.js";
 
@@ -9,10 +10,12 @@ export { WarrenError } from "./error.js";
 export { Contacts, Roster } from "./presence.js";
 export type { ContactsEvents, RosterEvents } from "./presence.js";
 export type { Host, Part, PartFactory } from "./parts.js";
+export { Room } from "./room.js";
 export type * from "./types.js";
 
-export class WarrenClient extends Core {
+/** `App` names the types of an application's messages: see `Application`. */
+export class WarrenClient<App = {}> extends Core<App> {
   constructor(url: string | URL, options: Options = {}) {
-    super(url, { ...options, parts: [rpc, presence, receipts, ...(options.parts ?? [])] });
+    super(url, { ...options, parts: [rpc, presence, receipts, room, ...(options.parts ?? [])] });
   }
 }

@@ -8,6 +8,7 @@ import type { AllOptions } from "./options.js";
 import type { WelcomePayload } from "./protocol.js";
 import { Timers } from "./timers.js";
 import type { Socket, State, Welcome } from "./types.js";
+import { watchPage } from "./wake.js";
 
 const PROTOCOL = "warren.v1";
 const NO_ANSWER = 4000; // the client's own close code: the server was silent
@@ -17,8 +18,8 @@ const DIAGNOSED_AT = 3; // attempts without an open WebSocket
 export interface LinkOwner {
   /** A frame has arrived. */
   frame(data: string): void;
-  /** The connection is closed; with `why`, permanently. */
-  down(why?: WarrenError): void;
+  /** The connection is closed; with `why`, permanently: by the application itself (`isOwn`), or not. */
+  down(why?: WarrenError, isOwn?: boolean): void;
   state(name: State): void;
   report(event: string, value: unknown): void;
 }
@@ -44,10 +45,11 @@ export class Link {
   #heardAt = 0;
   #notBefore = 0; // the server wants us to stay away until then
   #moving = false;
-  #isWaking = false;
+  #isProbing = false;
   #ready!: Deferred<Welcome>;
   #ping: Ping | null = null; // while the connection is open
   #asking: AbortController | null = null; // while getToken is asked for a dial
+  #unwatch: (() => void) | null = null; // what wakes us
   #timers: Timers;
   #url: URL;
   #options: AllOptions;
@@ -69,6 +71,8 @@ export class Link {
       this.#tries = this.#unopened = this.#notBefore = 0;
       this.#moving = false;
       this.#ready = deferred();
+      const { page } = this.#options;
+      if (page) this.#unwatch = watchPage(page, () => this.wake(), () => this.#probe());
       this.#dial();
     } else if (this.state === "waiting") this.#dial();
     return this.#ready.promise;
@@ -77,7 +81,7 @@ export class Link {
   close(message = "the client was closed"): void {
     if (this.state === "idle" || this.state === "closed") return;
     this.#letGo(1000, "Bye");
-    this.#stop(1000, "Bye", new WarrenError("closed", message));
+    this.#stop(1000, "Bye", new WarrenError("closed", message), true);
   }
 
   write(text: string): void {
@@ -87,6 +91,7 @@ export class Link {
   /** WELCOME has arrived. */
   opened(welcome: WelcomePayload, ping: Ping): void {
     this.#timers.cancel("connect");
+    this.#timers.cancel("woken");
     if (!this.token) this.user = welcome.user; // keep the name that the server generated
     if (welcome.grant) this.grant = welcome.grant;
     this.#openedAt = this.#options.now();
@@ -127,8 +132,8 @@ export class Link {
   }
 
   /**
-   * The network or the page is back, or may have gone: see at once whether the connection still lives, or make a new one. While the
-   * server wants us to stay away, we do.
+   * The network or the page is back: see at once whether the connection still lives, or make a new one. While the server wants us to stay
+   * away, we do.
    */
   wake(): void {
     const { wakeTimeoutMs, now } = this.#options;
@@ -138,20 +143,26 @@ export class Link {
     } else if (this.state === "connecting" && !this.#timers.has("woken")) {
       // an attempt from before may hang
       this.#timers.after("woken", wakeTimeoutMs, () => this.#fail("connection", `no WELCOME within ${wakeTimeoutMs} ms after a wake-up`));
-    } else if (this.state === "open" && !this.#isWaking) {
-      this.#isWaking = true; // until the connection has shown that it lives, or is replaced
-      const life = this.#life;
-      this.#ping?.(() => {
-        if (life !== this.#life) return;
-        const askedAt = now();
-        this.#timers.after("woken", wakeTimeoutMs, () => {
-          this.#isWaking = false;
-          if (this.#heardAt >= askedAt) return;
-          this.#moving = true; // dial at once
-          this.#fail("heartbeat_missed", `nothing was received for ${wakeTimeoutMs} ms after a wake-up`);
-        });
-      });
     }
+    this.#probe();
+  }
+
+  /** See whether the connection still lives. If not, dial at once. */
+  #probe(): void {
+    if (this.#isProbing || !this.#ping) return;
+    this.#isProbing = true; // until the connection has shown that it lives, or is replaced
+    const { wakeTimeoutMs, now } = this.#options;
+    const life = this.#life;
+    this.#ping(() => {
+      if (life !== this.#life) return;
+      const askedAt = now();
+      this.#timers.after("woken", wakeTimeoutMs, () => {
+        this.#isProbing = false;
+        if (this.#heardAt >= askedAt) return;
+        this.#moving = true; // dial at once
+        this.#fail("heartbeat_missed", `nothing was received for ${wakeTimeoutMs} ms after a wake-up`);
+      });
+    });
   }
 
   // ── dialling ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -218,7 +229,7 @@ export class Link {
   #letGo(code: number, reason: string): void {
     this.#life++;
     this.#ping = null;
-    this.#isWaking = false;
+    this.#isProbing = false;
     this.#asking?.abort();
     const socket = this.#socket;
     this.#socket = null;
@@ -266,10 +277,12 @@ export class Link {
     if (!this.#hasOpened) this.#owner.report("error", fault);
   }
 
-  #stop(code: number, reason: string, why: WarrenError): void {
+  #stop(code: number, reason: string, why: WarrenError, isOwn = false): void {
     this.#timers.clear();
+    this.#unwatch?.();
+    this.#unwatch = null;
     this.state = "closed";
-    this.#owner.down(why);
+    this.#owner.down(why, isOwn);
     this.#ready.reject(why);
     this.#owner.state("closed");
     this.#owner.report("close", { code, reason, reconnect: false, delayMs: null });

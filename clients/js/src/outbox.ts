@@ -25,6 +25,10 @@ export interface Entry {
   once?: boolean;
   unanswered?: boolean;
   yields?: boolean;
+  /** Of a message: the frame without the wish for a receipt. */
+  text?: string;
+  /** It comes from a snapshot: nobody has its promise yet. */
+  isRestored?: boolean;
   /** The sender wants its own copy too. */
   echo?: boolean;
   /** The sender wants a receipt. */

@@ -2,14 +2,16 @@
  * What a part of the client (presence, rpc, receipts, storage …) gets, and when it is called. The core knows parts by these functions alone,
  * so that an application bundles no part that it does not use. It has no code.
  */
+import type { WarrenClient } from "./client.js";
 import type { WarrenError } from "./error.js";
 import type { AllOptions } from "./options.js";
 import type { Entry, Outbox, Waiting } from "./outbox.js";
-import type { AcceptedFrame, JoinedFrame, JoinPresence, PresenceFrame, ReceiptFrame, ResponseFrame } from "./protocol.js";
-import type { Message, Position, State } from "./types.js";
+import type { AcceptedFrame, DroppedFrame, JoinedFrame, JoinPresence, PresenceFrame, ReceiptFrame } from "./protocol.js";
+import type { Gap, Joined, JoinOptions, Message, Position, State } from "./types.js";
 
 /** What a part may use of its client. */
 export interface Host {
+  readonly client: WarrenClient<any>;
   readonly options: AllOptions;
   readonly outbox: Outbox;
   readonly state: State;
@@ -23,6 +25,11 @@ export interface Host {
   /** The position in a room, and that of the last message that was passed on there. */
   position(room: string): Position | null;
   delivered(room: string): Position | null;
+  /** The last JOINED of a room, while we are in. */
+  joined(room: string): Joined | null;
+  /** Want to be in a room, without being the one who keeps it; `isKept`: the server, or `join()`, does. */
+  want(room: string, presence?: JoinOptions["presence"]): void;
+  isKept(room: string): boolean;
   emit(event: string, value: unknown): void;
 }
 
@@ -32,23 +39,28 @@ export interface Part {
   readonly name: string;
   /** The connection is open, and what waited is being sent. */
   opened?(): void;
-  /** The connection is closed; with `why`, permanently. */
-  down?(why?: WarrenError): void;
+  /** The connection is closed; with `why`, permanently: by the application itself (`isOwn`), or not. */
+  down?(why?: WarrenError, isOwn?: boolean): void;
   /** The client is about to close the connection itself. */
   closing?(): void;
   /** What a JOIN asks of presence. */
   joining?(room: string): JoinPresence | undefined;
   joined?(frame: JoinedFrame): void;
+  /** The same, with all that `join()` resolves with. */
+  entered?(joined: Joined): void;
   /** The client is about to leave a room. */
   leaving?(room: string): void;
   /** The server took the client out of a room that is still wanted. */
   stopped?(room: string): void;
-  /** The client is no longer in a room. */
-  forget?(room: string): void;
+  /** The client is no longer in a room: it has left it (null), or for this reason; `reason` is LEFT's. */
+  forget?(room: string, why: WarrenError | null, reason?: string | null): void;
+  /** Messages of a room are lost, or withheld. */
+  gap?(gap: Gap): void;
+  dropped?(frame: DroppedFrame): void;
   /** A frame that only parts know. */
   take?(frame: PresenceFrame | ReceiptFrame | AcceptedFrame): void;
-  /** A message is about to be passed on. */
-  hand?(message: Message | ResponseFrame): void;
+  /** A message is about to be passed on to listeners. */
+  hand?(message: Message): void;
   /** A message of the outbox was accepted. */
   acked?(entry: Waiting, room: string, seq: number | undefined): void;
   /** An ERROR has arrived for this frame. */

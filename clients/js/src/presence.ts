@@ -1,11 +1,12 @@
 /** The part "presence": the rosters of a client's rooms, and its contacts. What they want to know goes out, what arrives goes to them. */
-import { Contacts } from "./contacts.js";
+import { CONTACTS, Contacts } from "./contacts.js";
 import { rejected } from "./error.js";
 import type { Host, Part } from "./parts.js";
-import type { JoinedFrame, JoinPresence, PresenceFrame, PresenceRequestPayload } from "./protocol.js";
+import type { JoinedFrame, JoinPresence, PresenceFrame, PresencePayload, PresenceRequestPayload } from "./protocol.js";
 import { Roster } from "./roster.js";
+import { onAbort } from "./signal.js";
 import { Timers } from "./timers.js";
-import type { JoinOptions } from "./types.js";
+import type { ContactsWatch, JoinOptions, Waits } from "./types.js";
 
 export { Contacts, Roster };
 export type { ContactsEvents } from "./contacts.js";
@@ -14,13 +15,22 @@ export type { RosterEvents } from "./roster.js";
 export class Presence implements Part {
   readonly name = "presence";
   #rosters = new Map<string, Roster>();
-  #contacts: Contacts | null = null;
+  readonly contacts: ContactsWatch;
+  #watched = new Map<string, boolean | null>(); // user ▶ online or not, or null: not known (yet)
+  #views = new Set<Contacts>();
   #timers: Timers;
   #host: Host;
 
   constructor(host: Host) {
     this.#host = host;
     this.#timers = new Timers(host.options);
+    const own = this.#view();
+    const watch = (users: Iterable<string>, { signal }: Waits = {}) => {
+      const view = this.#view().set(users);
+      onAbort(signal, () => view.close());
+      return view;
+    };
+    this.contacts = Object.assign((users: Iterable<string>) => own.set(users), { watch });
   }
 
   roster(room: string): Roster | null {
@@ -46,14 +56,6 @@ export class Presence implements Part {
     if (typeof wanted === "object" && wanted.info !== undefined) roster.info = wanted.info;
   }
 
-  /** Watch these users and no others. */
-  contacts(users: Iterable<string>): Contacts {
-    this.#contacts ??= new Contacts();
-    const asked = this.#contacts.set(users);
-    if (this.#host.state === "open" && Object.keys(asked).length) this.#ask(asked);
-    return this.#contacts;
-  }
-
   forget(room: string): void {
     this.stopped(room);
     this.#rosters.delete(room);
@@ -73,7 +75,7 @@ export class Presence implements Part {
 
   /** A new connection knows nothing of contacts. */
   opened(): void {
-    if (this.#contacts?.users.length) this.#ask({ watch: this.#contacts.users });
+    if (this.#watched.size) this.#ask({ watch: [...this.#watched.keys()] });
   }
 
   take(frame: { type: string }): void {
@@ -81,12 +83,42 @@ export class Presence implements Part {
     const { room, payload } = frame as PresenceFrame;
     if (!room) return;
     this.#rosters.get(room)?.take(payload);
-    if (room[0] === "@") this.#contacts?.take(room.slice(1), payload);
+    if (room[0] === "@") this.#hear(room.slice(1), payload);
   }
 
   down(): void {
     for (const roster of this.#rosters.values()) roster.disconnect();
     this.#timers.clear();
+  }
+
+  #view(): Contacts {
+    return new Contacts((view, users) => this.#watch(view, users));
+  }
+
+  /** A view wants these users. Ask the server for what no view had before. Returns what is known of them. */
+  #watch(view: Contacts, users: Set<string>): ReadonlyMap<string, boolean | null> {
+    const others = [...this.#views].filter((each) => each !== view).flatMap((each) => each.users);
+    const wanted = new Set([...others, ...users]);
+    if (wanted.size > CONTACTS) throw new RangeError(`at most ${CONTACTS} contacts`);
+    if (users.size) this.#views.add(view);
+    else this.#views.delete(view);
+    const unwatch = [...this.#watched.keys()].filter((user) => !wanted.has(user));
+    const watch = [...wanted].filter((user) => !this.#watched.has(user));
+    for (const user of unwatch) this.#watched.delete(user);
+    for (const user of watch) this.#watched.set(user, null);
+    const asked = { ...(watch.length && { watch }), ...(unwatch.length && { unwatch }) };
+    if (this.#host.state === "open" && Object.keys(asked).length) this.#ask(asked);
+    return this.#watched;
+  }
+
+  /** A PRESENCE of a user's own room has arrived. */
+  #hear(user: string, { count, watching }: PresencePayload): void {
+    const known = this.#watched.get(user);
+    if (known === undefined) return;
+    const isOnline = watching === false ? null : count ? count.users > 0 || count.connections > 0 : known;
+    if (isOnline === known) return;
+    this.#watched.set(user, isOnline);
+    for (const view of [...this.#views]) view.take(user, isOnline);
   }
 
   #ask(asked: PresenceRequestPayload): void {

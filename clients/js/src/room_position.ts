@@ -18,6 +18,8 @@ export class RoomPosition {
   asked: string | null = null; // the id of the unanswered JOIN
   grant: string | null = null; // the last one that a JOINED brought; the next JOIN shows it
   delivered: Position | null = null; // {epoch, seq}: the last message that was passed on
+  last: Joined | null = null; // while we are in
+  isKept = false; // by the server, or by join()
   waiting: Deferred<Joined>[] = []; // promises of join() that JOINED settles
   #acked = new Set<number>(); // seqs of own messages, which the server sends only to others
   #held: Numbered[] = []; // numbered messages that can't be delivered yet
@@ -58,7 +60,7 @@ export class RoomPosition {
 
   /** The connection is closed: nothing more arrives on it, and held messages will be sent again. */
   disconnect(): void {
-    this.asked = null;
+    this.asked = this.last = null;
     this.#held = [];
     this.#replayed = null;
   }

@@ -9,7 +9,7 @@ import type { Entry, Outbox, Waiting } from "./outbox.js";
 import type { JoinedFrame, JoinPresence, LeftFrame } from "./protocol.js";
 import { RoomPosition, type Numbered } from "./room_position.js";
 import { Timers } from "./timers.js";
-import type { Joined, Message, Position } from "./types.js";
+import type { Joined, Message, Position, Snapshot } from "./types.js";
 
 const REMEMBERED = 256; // ids of own acknowledged messages, to recognise them when a room is replayed
 
@@ -23,8 +23,10 @@ export interface RoomsOwner {
   joined(frame: JoinedFrame): Pick<Joined, "presence">;
   /** The server took us out of a room that is still wanted. */
   stopped(room: string): void;
-  /** We are no longer in this room. */
-  forgot(room: string, why: WarrenError): void;
+  /** We are in. */
+  entered(joined: Joined): void;
+  /** We are no longer in this room: we have left it (null), or for this reason; `reason` is LEFT's. */
+  forgot(room: string, why: WarrenError | null, reason?: string | null): void;
   gap(room: string, since: Position | null, position: Position): void;
   hand(message: Message): void;
 }
@@ -35,6 +37,7 @@ export class Rooms {
   #atConnect = new Set<string>(); // rooms that the server joined for us at our first connect
   #left = new Set<string>(); // rooms of #atConnect that we left
   #mine = new Set<string>();
+  #known = new Map<string, Snapshot["rooms"][number]>(); // of a snapshot: rooms that nobody has wanted again yet
   #timers: Timers;
   #options: AllOptions;
   #outbox: Outbox;
@@ -59,18 +62,25 @@ export class Rooms {
 
   /** Want to be in a room. The promise is settled by the next JOINED there. */
   join(name: string): Promise<Joined> {
-    this.#left.delete(name);
     const room = this.#room(name);
     const joined = deferred<Joined>();
     room.waiting.push(joined);
-    if (this.#owner.isOpen && !room.asked) this.#outbox.add(this.#joinFor(room));
+    room.isKept = true;
+    this.want(name);
     return joined.promise;
+  }
+
+  /** The same, without a promise, and without keeping it. */
+  want(name: string): void {
+    this.#left.delete(name);
+    const room = this.#room(name);
+    if (this.#owner.isOpen && !room.asked) this.#outbox.add(this.#joinFor(room));
   }
 
   /** Want to be in a room no longer. */
   leave(name: string): void {
     const room = this.#rooms.get(name);
-    if (room) this.#forget(room, new WarrenError("closed", `left ${name}`));
+    if (room) this.#forget(room, new WarrenError("closed", `left ${name}`), true);
     if (this.#atConnect.has(name)) this.#left.add(name);
   }
 
@@ -86,15 +96,15 @@ export class Rooms {
   begin(joined: string[]): Entry[] {
     this.#atConnect = new Set(joined);
     const wanted = [...this.#rooms.values()].filter(
-      ({ name, waiting }) => !isReserved(name) && (!this.#atConnect.has(name) || waiting.length),
+      ({ name, waiting }) => !isReserved(name) && (!this.#atConnect.has(name) || waiting.length || this.#owner.joining(name)),
     );
-    for (const name of this.#atConnect) if (!this.#left.has(name)) this.#room(name);
+    for (const name of this.#atConnect) if (!this.#left.has(name)) this.#room(name).isKept = true;
     return wanted.map((room) => this.#joinFor(room));
   }
 
   /** A later connection: return the JOINs for all our rooms, each with our position. */
   resume(user: string): Entry[] {
-    if (this.#atConnect.size) this.#room(`@${user}`);
+    if (this.#atConnect.size) this.#room(`@${user}`).isKept = true;
     return [...this.#rooms.values()].filter(({ name }) => !isReserved(name, user)).map((room) => this.#joinFor(room));
   }
 
@@ -118,12 +128,14 @@ export class Rooms {
       return this.#owner.gap("*", null, { epoch, seq });
     }
     const room = this.#room(name);
+    if (ref === undefined) room.isKept = true; // the server has put us there
     if ((ref ?? null) !== room.asked) return; // only the answer to our own JOIN says what was missed
     const { since } = room;
     const { gap, release } = room.joined(frame.payload);
     if (gap) this.#owner.gap(name, since, { epoch, seq });
     for (const message of release) this.#owner.hand(message);
-    const joined = { room: name, epoch, seq, recovered, missed, ...this.#owner.joined(frame) };
+    const joined = (room.last = { room: name, epoch, seq, recovered, missed, ...this.#owner.joined(frame) });
+    this.#owner.entered(joined);
     for (const waiting of room.waiting.splice(0)) waiting.resolve(joined);
     this.#outbox.settle(ref)?.resolve(undefined);
     this.#timers.cancel(name);
@@ -139,7 +151,7 @@ export class Rooms {
       // the room is still wanted: the JOIN is postponed while nobody can decide
       this.#owner.stopped(name);
       if (!room.asked) this.#outbox.add(this.#joinFor(room));
-    } else this.#forget(room, new WarrenError("closed", `removed from ${name}${reason ? ` (${reason})` : ""}`));
+    } else this.#forget(room, new WarrenError("closed", `removed from ${name}${reason ? ` (${reason})` : ""}`), false, reason);
   }
 
   /** A numbered message has arrived. Returns whether it is to be passed on now. */
@@ -177,6 +189,22 @@ export class Rooms {
     else this.#timers.cancel(room.name);
   }
 
+  // ── snapshots ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  snapshot(): Pick<Snapshot, "rooms" | "mine"> {
+    const rooms = [...this.#rooms.values()].filter(({ name }) => name !== "*");
+    const known = [...this.#known.values()];
+    return { rooms: [...known, ...rooms.map(({ name, since, grant, isKept }) => ({ name, position: since, grant, isKept }))], mine: [...this.#mine] };
+  }
+
+  restore({ rooms, mine }: Pick<Snapshot, "rooms" | "mine">): void {
+    for (const room of rooms) {
+      this.#known.set(room.name, room);
+      if (room.isKept) this.#room(room.name);
+    }
+    for (const id of mine) this.sent(id);
+  }
+
   // ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
   /** Whether this client sent the message without asking for a copy. */
@@ -211,13 +239,17 @@ export class Rooms {
 
   #room(name: string): RoomPosition {
     let room = this.#rooms.get(name);
-    if (!room) this.#rooms.set(name, (room = new RoomPosition(name)));
+    if (!room) {
+      this.#rooms.set(name, (room = new RoomPosition(name)));
+      Object.assign(room, this.#known.get(name));
+      this.#known.delete(name);
+    }
     return room;
   }
 
-  #forget(room: RoomPosition, why: WarrenError): void {
+  #forget(room: RoomPosition, why: WarrenError, isOwn = false, reason: string | null = null): void {
     this.#rooms.delete(room.name);
-    this.#owner.forgot(room.name, why);
+    this.#owner.forgot(room.name, isOwn ? null : why, reason);
     this.#timers.cancel(room.name);
     this.#outbox.settle(room.asked)?.reject(why);
     for (const joined of room.waiting.splice(0)) joined.reject(why);

@@ -7,9 +7,12 @@ import { WarrenError, rejected } from "./error.js";
 import type { Entry, Waiting } from "./outbox.js";
 import type { Host, Part } from "./parts.js";
 import { cancelText, requestText } from "./request_text.js";
+import { Queue } from "./queue.js";
+import { cancelled, onAbort } from "./signal.js";
 import { Timers } from "./timers.js";
-import type { Message, RequestOptions } from "./types.js";
+import type { Message, RequestOptions, StreamOptions } from "./types.js";
 
+const QUEUED = 1_000; // parts of an answer that wait for a loop
 const GRACE_MS = 1_000; // the server's own time-out comes first, unless the connection is lost
 
 interface Request extends Entry {
@@ -56,19 +59,40 @@ export class Requests implements Part {
     return fault ? rejected(fault) : this.#ask(id, text, options);
   }
 
+  /** The parts of an answer as they come. */
+  stream(service: string, payload: unknown, { limit = QUEUED, signal, onPart, ...options }: StreamOptions): Queue<any> {
+    const left = new AbortController();
+    const queue = new Queue<any>(limit, () => {
+      quiet();
+      left.abort(new WarrenError("cancelled", "the loop was left"));
+    });
+    const quiet = onAbort(signal, () => left.abort(signal!.reason));
+    let parts = 0;
+    const take = (part: unknown, n: number) => {
+      parts++;
+      onPart?.(part, n);
+      if (queue.isFull) queue.end(new WarrenError("too_slow", `more than ${limit} parts of an answer waited to be read`));
+      else queue.put(part);
+    };
+    this.request(service, payload, { ...options, signal: left.signal, onPart: take }).then(
+      (answer) => {
+        if (!parts) queue.put(answer); // it came in one piece
+        queue.end();
+      },
+      (error) => queue.end(error),
+    );
+    return queue;
+  }
+
   /** Ask; return the promise of the answer's last part. `text` is the frame. */
   #ask(id: string, text: string, { timeoutMs, durable = false, onPart, signal }: RequestOptions<any>): Promise<any> {
-    if (signal?.aborted) return rejected(cancelled(id, signal));
+    if (signal?.aborted) return rejected(cancelled("the request", signal, id));
     const request: Request = { id, kind: "REQUEST", build: () => text, durable, onPart, timeoutMs, n: 0 };
     const promise = this.#host.outbox.add(request); // it may be refused in here
     const entry = this.get(id);
     if (!entry) return promise;
     this.#wait(entry);
-    if (signal) {
-      const abort = () => this.#giveUp(entry, cancelled(id, signal));
-      signal.addEventListener("abort", abort, { once: true });
-      entry.quiet = () => signal.removeEventListener("abort", abort);
-    }
+    if (signal) entry.quiet = onAbort(signal, () => this.#giveUp(entry, cancelled("the request", signal, id)));
     return promise;
   }
 
@@ -134,10 +158,6 @@ export class Requests implements Part {
     this.#accepted.delete(entry.id);
     return entry;
   }
-}
-
-function cancelled(ref: string, signal: AbortSignal): WarrenError {
-  return new WarrenError("cancelled", "the request was cancelled", { ref, cause: signal.reason });
 }
 
 /** Requests to services: `new WarrenClient(url, { parts: [rpc] })`. */

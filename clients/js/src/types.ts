@@ -1,4 +1,5 @@
 /** The types of the client's options, events and results. docs/protocol.md describes the wire protocol. It has no code. */
+import type { Contacts } from "./contacts.js";
 import type { WarrenError } from "./error.js";
 import type { PartFactory } from "./parts.js";
 import type { Roster } from "./roster.js";
@@ -166,6 +167,105 @@ export interface Page {
   removeEventListener: Listen;
 }
 type Listen = (type: any, listener: (event: any) => void) => void;
+
+/** The types of an application's messages, by room and type, and of its services: `new WarrenClient<MyApp>(url)`. */
+export interface Application {
+  /** Room name (or a template such as `chat:${string}`) ▶ type ▶ payload. */
+  rooms?: object;
+  /** Service ▶ `{ request, answer, part? }`. */
+  services?: object;
+}
+type RoomsOf<App> = App extends { rooms: infer Rooms } ? Rooms : {};
+/** The types of a room's messages. Rooms that the application does not name have any. */
+export type MessagesOf<App, Name extends string> = Name extends keyof RoomsOf<App> ? RoomsOf<App>[Name] & object : Record<string, unknown>;
+type Union<Messages> = Messages extends object ? keyof Messages & string : never;
+/** The types of all messages that the application names. */
+export type TypesOf<App> = Union<RoomsOf<App>[keyof RoomsOf<App>]>;
+type PayloadIn<Messages, Type> = Messages extends object ? (Type extends keyof Messages ? Messages[Type] : never) : never;
+export type PayloadOf<App, Type> = PayloadIn<RoomsOf<App>[keyof RoomsOf<App>], Type>;
+export type ServicesOf<App> = App extends { services: infer Services } ? Services : {};
+type Field<Service, Name extends string> = Service extends { [field in Name]: infer Value } ? Value : unknown;
+export type RequestOf<App, Service> = Service extends keyof ServicesOf<App> ? Field<ServicesOf<App>[Service], "request"> : unknown;
+export type AnswerOf<App, Service> = Service extends keyof ServicesOf<App> ? Field<ServicesOf<App>[Service], "answer"> : unknown;
+export type PartOf<App, Service> = Service extends keyof ServicesOf<App> ? Field<ServicesOf<App>[Service], "part"> : unknown;
+
+export type TypedMessage<Messages, Type extends keyof Messages & string> = Message<Messages[Type]> & { type: Type; lost?: undefined };
+
+/** What a loop over a room gives: messages, and where some are missing what is known of them. Nobody else can send these two types. */
+export type RoomItem<Messages> =
+  | { [Type in keyof Messages & string]: TypedMessage<Messages, Type> }[keyof Messages & string]
+  | GapItem
+  | DroppedItem;
+/** Messages of the room were lost. */
+export interface GapItem {
+  type: "GAP";
+  lost: "gap";
+  room: string;
+  payload: Gap;
+}
+/** Messages were withheld, as the connection is too slow; or (`local`) lost in this loop's queue, as the loop is. */
+export interface DroppedItem {
+  type: "DROPPED";
+  lost: "dropped";
+  room: string;
+  payload: Dropped;
+}
+export interface Dropped {
+  count: number;
+  /** None of them has a seq above this one; 0: none of them is numbered. */
+  seq: number;
+  local?: true;
+}
+
+export interface RoomOptions extends Waits {
+  /** As with `join`. */
+  presence?: JoinOptions["presence"];
+}
+export type RoomState = "joining" | "joined" | "left";
+export interface RoomEvents {
+  state: RoomState;
+  gap: Gap;
+  dropped: Dropped;
+  left: LeftRoom;
+  /** Who is in the room, or what is known of it, has changed. */
+  presence: Roster<any>;
+  "*": Message;
+}
+/** A room is over. */
+export interface LeftRoom {
+  room: string;
+  /** Of LEFT, if the server took us out. */
+  reason: string | null;
+  /** Null: we left it ourselves. */
+  error: WarrenError | null;
+}
+
+export interface StreamOptions extends RequestOptions {
+  /** How many parts may wait for the loop. If there are more, the request is cancelled, and the loop throws `too_slow`. Default 1,000. */
+  limit?: number | undefined;
+}
+
+/** Watches whether users are connected. */
+export interface ContactsWatch {
+  /** Watch these users, each time instead of those of the last call. It returns the same object each time. */
+  (users: Iterable<string>): Contacts;
+  /** Watch these users, beside all others who watch, until `close()` or until the signal fires. */
+  watch(users: Iterable<string>, options?: Waits): Contacts;
+}
+
+/** What a client needs to go on where another one has ended: `client.snapshot()`. It is JSON. */
+export interface Snapshot {
+  version: 1;
+  user: string | null;
+  grant: string | null;
+  rooms: { name: string; position: Position | null; grant: string | null; isKept: boolean }[];
+  /** Whether the client has been connected: then the rooms that the server joined at its first connect are among `rooms`. */
+  hasConnected: boolean;
+  /** Ids of own messages that a replay may bring. */
+  mine: string[];
+  /** Messages without an answer, in order. */
+  outbox: { id: string; room: string | null; text: string; echo: boolean }[];
+}
 
 export type State = "idle" | "connecting" | "open" | "waiting" | "closed";
 
