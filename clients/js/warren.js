@@ -11,6 +11,26 @@ function decode(message) {
   message.payload = Uint8Array.from(atob(message.payload), (character) => character.charCodeAt(0));
 }
 
+// src/encode.ts
+var VERSION = "1.0";
+function messageFrame(type, room2, payload, { id, key, includeSender, traceparent }, timestamp) {
+  const frame = { type, payload, timestamp, version: VERSION };
+  if (room2 != null) frame.room = room2;
+  if (includeSender) frame.include_sender = true;
+  if (key != null) frame.key = key;
+  if (traceparent != null) frame.traceparent = traceparent;
+  return { ...frame, ...bytesOf(payload), id };
+}
+function controlFrame(type, fields, timestamp) {
+  return { type, ...fields, timestamp, version: VERSION };
+}
+function bytesOf(payload) {
+  return payload instanceof Uint8Array ? { payload: toBase64(payload), encoding: "base64" } : {};
+}
+function withReceipt(text, level) {
+  return `${text.slice(0, -1)},"receipt":"${level}"}`;
+}
+
 // src/error.ts
 var WarrenError = class extends Error {
   code;
@@ -44,149 +64,6 @@ function rejected(fault) {
   const { promise, reject } = deferred();
   reject(fault);
   return promise;
-}
-
-// src/encode.ts
-var VERSION = "1.0";
-var DEPTH = 128;
-var KEY_LENGTH = 128;
-var ROOM_LENGTH = 128;
-var RECEIPTS = /* @__PURE__ */ new Set(["written", "seen"]);
-var ORDINARY = /* @__PURE__ */ new Set(["CHAT", "TYPING", "NOTIFICATION", "DATA_UPDATE"]);
-var LONE = /\p{Surrogate}/u;
-var PRINTABLE = /^(?:[^\p{C}\p{Z}]| )+$/u;
-var TYPE = /^[A-Za-z0-9_\-.:]{1,64}$/;
-var UPPER_CASE = /^[A-Z0-9_]*[A-Z][A-Z0-9_]*$/;
-var ROOM = /^[A-Za-z0-9._\-:/][A-Za-z0-9._\-:/@]{0,127}$/;
-var CUT = "half of a surrogate pair: text was cut inside a character (split it between characters, as [...text] does)";
-var DEEP = `nested deeper than ${DEPTH} levels`;
-var ID_RULE = "id: must be 1 to 64 printable characters, not starting with ~";
-var TYPE_RULE = "type: must be 1 to 64 letters, digits and _ - . :";
-var ROOM_RULE = "room: must be 1 to 128 letters, digits and . _ - : / @; names that start with @ or * are reserved";
-function messageText(type, room2, payload, options, timestamp) {
-  const { id, key, includeSender, traceparent, receipt } = options;
-  for (const [field, value] of Object.entries({ type, room: room2, id, key, traceparent })) checkWhole(field, value, id);
-  if (id !== void 0) checkId(id);
-  check(typeof type === "string" && TYPE.test(type), "invalid_message", TYPE_RULE, id);
-  const isReserved2 = UPPER_CASE.test(type) && !ORDINARY.has(type);
-  check(!isReserved2, "unknown_type", `${type} is reserved: use join(), leave() and history(); the client sends such types itself`, id);
-  if (room2 != null) checkRoom(room2, id);
-  if (key != null) {
-    check(typeof key === "string", "invalid_message", "key: must be text", id);
-    check(lengthOf(key) <= KEY_LENGTH, "invalid_message", `key: must be at most ${KEY_LENGTH} characters`, id);
-  }
-  check(traceparent == null || typeof traceparent === "string", "invalid_message", "traceparent: must be text", id);
-  if (receipt != null) {
-    check(RECEIPTS.has(receipt), "invalid_message", "receipt: must be written or seen", id);
-    check(id !== void 0, "invalid_message", "receipt: an ephemeral message has none");
-  }
-  const frame = { type, payload, timestamp, version: VERSION };
-  if (room2 != null) frame.room = room2;
-  if (includeSender) frame.include_sender = true;
-  if (key != null) frame.key = key;
-  if (traceparent != null) frame.traceparent = traceparent;
-  return stringify({ ...frame, ...bytesOf(payload), id }, id);
-}
-function withReceipt(text, level) {
-  return `${text.slice(0, -1)},"receipt":"${level}"}`;
-}
-function bytesOf(payload) {
-  return payload instanceof Uint8Array ? { payload: toBase64(payload), encoding: "base64" } : {};
-}
-function controlText(type, room2, payload, id, timestamp) {
-  return stringify({ type, room: room2, payload, id, timestamp, version: VERSION }, id);
-}
-function roomFault(room2) {
-  if (typeof room2 === "string" && /^@[^@]/.test(room2) && PRINTABLE.test(room2) && lengthOf(room2) <= ROOM_LENGTH) return null;
-  try {
-    checkRoom(room2);
-    return null;
-  } catch (fault) {
-    return fault;
-  }
-}
-function checkRoom(room2, id) {
-  check(typeof room2 === "string", "invalid_message", "room: must be text", id);
-  checkWhole("room", room2, id);
-  check(ROOM.test(room2), "invalid_room", room2 === "" ? "room: is empty" : ROOM_RULE, id);
-}
-function checkWhole(field, value, id) {
-  const isCut = typeof value === "string" && LONE.test(value);
-  check(!isCut, "invalid_format", `${field}: has ${CUT}`, field === "id" ? void 0 : id);
-}
-function checkId(id) {
-  const isId = typeof id === "string" && PRINTABLE.test(id) && lengthOf(id) <= 64 && id[0] !== "~";
-  check(isId, "invalid_message", ID_RULE);
-}
-function check(holds, code, message, ref) {
-  if (!holds) throw new WarrenError(code, message, { ref: typeof ref === "string" ? ref : void 0 });
-}
-function lengthOf(text) {
-  return [...text].length;
-}
-function stringify(frame, id) {
-  let text;
-  try {
-    text = JSON.stringify(frame, jsonValue);
-  } catch (cause) {
-    if (cause instanceof RangeError) throw new WarrenError("invalid_format", `payload: ${DEEP}`, { ref: id, cause });
-    if (cause instanceof WarrenError) cause.ref = id;
-    throw cause;
-  }
-  const fault = faultOf(text);
-  check(!fault, "invalid_format", `payload: ${fault}`, id);
-  return text;
-}
-function jsonValue(name, value) {
-  const isLost = typeof value === "number" && !Number.isFinite(value) || typeof value === "function" || typeof value === "symbol";
-  if (!isLost) return value;
-  const what = typeof value === "number" ? String(value) : `a ${typeof value}`;
-  throw new WarrenError("invalid_format", `payload: ${what} (at ${JSON.stringify(name)}) is not a JSON value`);
-}
-function faultOf(text) {
-  if (LONE.test(text)) return `has ${CUT}`;
-  let depth = 0;
-  let inString = false;
-  for (let at = 0; at < text.length; at++) {
-    const character = text[at];
-    if (inString) {
-      if (character === '"') inString = false;
-      else if (character === "\\") {
-        at++;
-        if (text[at] === "u" && text[at + 1] === "d") return `has ${CUT}`;
-      }
-    } else if (character === '"') inString = true;
-    else if (character === "[" || character === "{") {
-      if (++depth > DEPTH + 1) return DEEP;
-    } else if (character === "]" || character === "}") depth--;
-  }
-  return void 0;
-}
-
-// src/diagnosis.ts
-var PATH = "/websocket-stats";
-async function diagnose(url, tries, { fetch: fetch2, origin, patienceMs }) {
-  const place = `${url.protocol}//${url.host}${url.pathname}`;
-  const failed = `no WebSocket could be opened at ${place} in ${tries} ${tries === 1 ? "attempt" : "attempts"}`;
-  const [reached, why] = await isThere(url, fetch2, patienceMs);
-  const from = origin ? `this page's origin, ${origin}, is` : "the origin of this page is";
-  const refusal = `${from} not one that the gateway allows (WARREN_GATEWAY_ORIGINS; the gateway logs refused origins)`;
-  const proxy = "a proxy in between does not forward the upgrade";
-  const away = `the address is wrong, the server is down, its certificate is invalid, or this page's policy forbids the request`;
-  const text = reached ? `${failed}, although the host answers HTTP. Usual causes: ${refusal}; ${url.pathname} is not the gateway's path; ${proxy}` : `${failed}, and nothing answers HTTP there either (${why}): ${away}. If the server is up after all: ${refusal}`;
-  return new WarrenError("never_opened", text, { retry: true });
-}
-async function isThere(url, fetch2, patienceMs) {
-  const address = new URL(PATH, url);
-  address.protocol = url.protocol.replace(/^ws/, "http");
-  try {
-    const signal = AbortSignal.timeout(patienceMs);
-    await fetch2(address.href, { mode: "no-cors", cache: "no-store", credentials: "omit", signal });
-    return [true, ""];
-  } catch (fault) {
-    const { message, cause } = fault;
-    return [false, cause?.message || message];
-  }
 }
 
 // src/timers.ts
@@ -335,7 +212,7 @@ var Link = class {
         this.token = token;
         if (life === this.#life) authenticate(token);
       } catch (cause) {
-        this.#owner.report("error", new WarrenError("unauthorized", `can't get a fresh token: ${messageOf(cause)}`, { cause }));
+        this.#owner.emit("error", new WarrenError("unauthorized", `can't get a fresh token: ${messageOf(cause)}`, { cause }));
       }
     });
   }
@@ -429,7 +306,7 @@ var Link = class {
   }
   #fail(code, message, cause) {
     this.#letGo(NO_ANSWER, "No answer");
-    this.#owner.report("error", new WarrenError(code, message, { retry: true, cause }));
+    this.#owner.emit("error", new WarrenError(code, message, { retry: true, cause }));
     if (this.state !== "closed") this.#lost(1006, message);
   }
   /** Close the socket and ignore its events: a dead one can take minutes to report that it is closed. */
@@ -462,7 +339,9 @@ var Link = class {
       return this.#stop(code, reason, new WarrenError("closed", message));
     }
     const { now, random, stableMs, maxTries, backoffMs, backoffCapMs } = this.#options;
-    if (this.#unopened === Math.min(DIAGNOSED_AT, maxTries + 1)) this.#diagnose();
+    if (this.#unopened === Math.min(DIAGNOSED_AT, maxTries + 1)) {
+      this.#owner.neverOpened(this.#url, this.#unopened++, () => this.#hasOpened);
+    }
     if (now() - this.#openedAt >= stableMs) this.#tries = 0;
     this.#openedAt = Infinity;
     if (this.#tries >= maxTries) {
@@ -472,14 +351,8 @@ var Link = class {
     if (!moving) this.#tries++;
     this.#notBefore = now() + afterMs;
     this.#become("waiting");
-    this.#owner.report("close", { code, reason, reconnect: true, delayMs });
+    this.#owner.emit("close", { code, reason, reconnect: true, delayMs });
     if (this.state === "waiting") this.#timers.after("dial", delayMs, () => void this.#dial());
-  }
-  async #diagnose() {
-    const { fetch: fetch2, connectTimeoutMs: patienceMs } = this.#options;
-    const origin = globalThis.location?.origin;
-    const fault = await diagnose(this.#url, this.#unopened++, { fetch: fetch2, origin, patienceMs });
-    if (!this.#hasOpened) this.#owner.report("error", fault);
   }
   #stop(code, reason, why, isOwn = false) {
     this.#timers.clear();
@@ -488,8 +361,8 @@ var Link = class {
     this.state = "closed";
     this.#owner.down(why, isOwn);
     this.#ready.reject(why);
-    this.#owner.state("closed");
-    this.#owner.report("close", { code, reason, reconnect: false, delayMs: null });
+    this.#owner.emit("state", "closed");
+    this.#owner.emit("close", { code, reason, reconnect: false, delayMs: null });
   }
   /** A browser can't see WebSocket pings, so the client sends PINGs. Anything that is received counts as an answer. */
   #beat() {
@@ -509,7 +382,7 @@ var Link = class {
   #become(state) {
     if (state === this.state) return;
     this.state = state;
-    this.#owner.state(state);
+    this.#owner.emit("state", state);
   }
 };
 var NO_TOKEN = "getToken returned null: there is no token any more";
@@ -1158,9 +1031,10 @@ var Rooms = class {
   // rooms that the server joined for us at our first connect
   #left = /* @__PURE__ */ new Set();
   // rooms of #atConnect that we left
-  #mine = /* @__PURE__ */ new Set();
-  #known = /* @__PURE__ */ new Map();
-  // of a snapshot: rooms that nobody has wanted again yet
+  mine = /* @__PURE__ */ new Set();
+  // ids of own messages that a replay may bring
+  /** Of a snapshot: what is known of rooms that nobody has wanted again yet. */
+  known = /* @__PURE__ */ new Map();
   #timers;
   #options;
   #outbox;
@@ -1171,6 +1045,9 @@ var Rooms = class {
     this.#owner = owner;
     this.#timers = new Timers(options);
   }
+  get all() {
+    return [...this.#rooms.values()];
+  }
   get names() {
     return [...this.#rooms.keys()];
   }
@@ -1178,16 +1055,15 @@ var Rooms = class {
     return this.#rooms.get(name);
   }
   // ── wishes ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
-  /** Want to be in a room. The promise is settled by the next JOINED there. */
+  /** The promise of the next JOINED in a room, which is kept; `want` it next. */
   join(name) {
     const room2 = this.#room(name);
     const joined = deferred();
     room2.waiting.push(joined);
     room2.isKept = true;
-    this.want(name);
     return joined.promise;
   }
-  /** The same, without a promise, and without keeping it. */
+  /** Want to be in a room. */
   want(name) {
     this.#left.delete(name);
     const room2 = this.#room(name);
@@ -1208,7 +1084,7 @@ var Rooms = class {
   /** The first connection: the server has joined some rooms for us. Return the JOINs to send first. */
   begin(joined) {
     this.#atConnect = new Set(joined);
-    const wanted = [...this.#rooms.values()].filter(
+    const wanted = this.all.filter(
       ({ name, waiting }) => !isReserved(name) && (!this.#atConnect.has(name) || waiting.length || this.#owner.joining(name))
     );
     for (const name of this.#atConnect) if (!this.#left.has(name)) this.#room(name).isKept = true;
@@ -1217,12 +1093,12 @@ var Rooms = class {
   /** A later connection: return the JOINs for all our rooms, each with our position. */
   resume(user) {
     if (this.#atConnect.size) this.#room(`@${user}`).isKept = true;
-    return [...this.#rooms.values()].filter(({ name }) => !isReserved(name, user)).map((room2) => this.#joinFor(room2));
+    return this.all.filter(({ name }) => !isReserved(name, user)).map((room2) => this.#joinFor(room2));
   }
   /** The connection is closed; with `why`, permanently. */
   down(why) {
     this.#timers.clear();
-    for (const room2 of this.#rooms.values()) {
+    for (const room2 of this.all) {
       room2.disconnect();
       if (why) for (const joined of room2.waiting.splice(0)) joined.reject(why);
     }
@@ -1274,8 +1150,8 @@ var Rooms = class {
   }
   /** An own message, of which no copy was wanted, was accepted, or is given up. */
   sent(id, name, position = {}) {
-    this.#mine.add(id);
-    if (this.#mine.size > REMEMBERED2) this.#mine.delete(this.#mine.values().next().value);
+    this.mine.add(id);
+    if (this.mine.size > REMEMBERED2) this.mine.delete(this.mine.values().next().value);
     this.get(name)?.ack(position);
   }
   /** A message was passed on: it is the last one of its room. */
@@ -1291,23 +1167,10 @@ var Rooms = class {
     if (room2.lacks) this.#miss(room2);
     else this.#timers.cancel(room2.name);
   }
-  // ── snapshots ────────────────────────────────────────────────────────────────────────────────────────────────────────────
-  snapshot() {
-    const rooms = [...this.#rooms.values()].filter(({ name }) => name !== "*");
-    const known = [...this.#known.values()];
-    return { rooms: [...known, ...rooms.map(({ name, since, grant, isKept }) => ({ name, position: since, grant, isKept }))], mine: [...this.#mine] };
-  }
-  restore({ rooms, mine }) {
-    for (const room2 of rooms) {
-      this.#known.set(room2.name, room2);
-      if (room2.isKept) this.#room(room2.name);
-    }
-    for (const id of mine) this.sent(id);
-  }
   // ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
   /** Whether this client sent the message without asking for a copy. */
   #isMine(id, entry) {
-    return entry?.kind === "message" ? !entry.echo : this.#mine.has(id);
+    return entry?.kind === "message" ? !entry.echo : this.mine.has(id);
   }
   /** Messages of a room are missing. Ask for them, unless they are in flight, or may be own messages that are not acknowledged yet. */
   #miss(room2) {
@@ -1327,7 +1190,7 @@ var Rooms = class {
       const asked = room2.request;
       const presence2 = this.#owner.joining(room2.name);
       const payload = asked || presence2 ? { ...asked, presence: presence2 } : void 0;
-      return controlText("JOIN", room2.name, payload, id, this.#options.wall());
+      return this.#owner.text(controlFrame("JOIN", { room: room2.name, payload, id }, this.#options.wall()));
     };
     return { id, kind: "JOIN", room: room2.name, build };
   }
@@ -1335,8 +1198,8 @@ var Rooms = class {
     let room2 = this.#rooms.get(name);
     if (!room2) {
       this.#rooms.set(name, room2 = new RoomPosition(name));
-      Object.assign(room2, this.#known.get(name));
-      this.#known.delete(name);
+      Object.assign(room2, this.known.get(name));
+      this.known.delete(name);
     }
     return room2;
   }
@@ -1353,300 +1216,141 @@ function isReserved(room2, user) {
   return room2.startsWith("@") && room2 !== `@${user}` || room2.startsWith("*");
 }
 
-// src/client.ts
+// src/session.ts
 var NAMELESS = /* @__PURE__ */ new Set(["invalid_format", "invalid_message"]);
 var TOLD = /* @__PURE__ */ new Set(["message", "REQUEST", "RECEIPT"]);
-var WarrenClient = class {
-  #options;
-  #link;
-  #outbox;
-  #rooms;
+var Session = class {
+  client;
+  options;
+  outbox;
+  rooms;
+  link;
+  listeners = new Listeners("open", "close", "state", "error", "gap", "left", "receipt");
+  welcome = null;
   #parts;
   #prefix;
   #count = 0;
-  #welcome = null;
-  #listeners = new Listeners("open", "close", "state", "error", "gap", "left", "receipt");
-  /** `url`: ws, wss, http or https; in a browser also a path. Nothing happens before `connect()`. */
-  constructor(url, options = {}) {
-    this.#options = withDefaults(options);
-    this.#outbox = new Outbox(this.#options, {
-      ping: () => this.#control("PING"),
+  constructor(url, options, client) {
+    this.client = client;
+    this.options = withDefaults(options);
+    this.outbox = new Outbox(this.options, {
+      ping: () => this.control("PING"),
       refused: (entry, error) => this.#reject(entry, error)
     });
-    this.#rooms = this.#makeRooms();
-    this.#link = new Link(url, this.#options, {
-      frame: (data) => this.#hear(data),
-      down: (why, isOwn) => this.#down(why, isOwn),
-      state: (state) => this.#listeners.emit("state", state),
-      report: (event, value) => this.#listeners.emit(event, value)
-    });
-    this.#prefix = Math.floor(this.#options.random() * 36 ** 10).toString(36);
-    const host = this.#makeHost();
-    this.#parts = this.#options.parts.map((make) => make(host));
-    onAbort(options.signal, () => this.close());
+    this.rooms = new Rooms(this.options, this.outbox, this);
+    this.link = new Link(url, this.options, this);
+    this.#prefix = Math.floor(this.options.random() * 36 ** 10).toString(36);
+    this.#parts = this.options.parts.map((make) => make(this));
   }
   get state() {
-    return this.#link.state;
+    return this.link.state;
+  }
+  get isOpen() {
+    return this.state === "open";
   }
   get user() {
-    return this.#welcome?.user ?? this.#link.user;
-  }
-  /** The id of the current connection, which a backend can address. */
-  get connection() {
-    return this.#welcome?.connection ?? null;
-  }
-  get limits() {
-    return this.#welcome?.limits ?? null;
-  }
-  get rooms() {
-    return this.#rooms.names;
-  }
-  /** Messages waiting to be sent or answered, ephemeral messages dropped, repeats dropped. */
-  get counters() {
-    return { waiting: this.#outbox.size, dropped: this.#outbox.dropped, repeats: this.#rooms.repeats };
-  }
-  /** This client's position in a room, including own acknowledged messages if nothing is missing before them. */
-  position(room2) {
-    return this.#rooms.get(room2)?.since ?? null;
-  }
-  on(type, listener, options) {
-    return this.#listeners.on(type, listener, options);
-  }
-  once(type, options) {
-    return this.#listeners.once(type, options);
-  }
-  /**
-   * Connect and stay connected; while waiting for the next attempt, try now. Settled by the first WELCOME, or when the client gives up. If
-   * the signal fires before, the client closes.
-   */
-  connect({ signal } = {}) {
-    const over = [signal, this.#options.signal].find((each) => each?.aborted);
-    if (over) return rejected(cancelled("connect", over));
-    return unless(signal, "connect", this.#link.connect(), () => this.close());
-  }
-  /** Close the connection and stay closed. Waiting messages are rejected with `closed`. Positions are kept for a later `connect()`. */
-  close() {
-    for (const part of this.#parts) part.closing?.();
-    this.#link.close();
-  }
-  /**
-   * Send a message; `room` null is the first room joined at connect. Resolves with the ACK, or rejects with a WarrenError. Unless it is
-   * refused, the message is sent again after a reconnect until it is acknowledged, and counts once. An ephemeral one resolves at once
-   * with null. What the server would refuse (text with half of a surrogate pair, NaN, more than 128 levels, an invalid id or room) is
-   * refused at once and not sent. Throws TypeError if JSON can't represent the payload (a BigInt, a cycle).
-   */
-  send(type, room2, payload, options = {}) {
-    const { signal } = options;
-    if (signal?.aborted) return rejected(cancelled("the message", signal, options.id));
-    const isEphemeral = options.ephemeral ?? this.#options.ephemeralTypes.includes(type);
-    const id = isEphemeral ? void 0 : options.id ?? this.#id();
-    let text;
-    try {
-      text = messageText(type, room2, payload ?? null, { ...options, id }, this.#options.wall());
-    } catch (fault2) {
-      return rejected(fault2);
-    }
-    if (id === void 0) {
-      this.#outbox.ephemeral(text);
-      return Promise.resolve(null);
-    }
-    const before = this.#outbox.get(id);
-    if (before && before.kind !== "RECEIPT") return unless(signal, "the message", before.promise);
-    const fault = this.#fault(id, true);
-    if (fault) return rejected(fault);
-    const receipt = options.receipt && this.#part("receipts").receipts.want(id, room2, options.receipt, text);
-    const build = receipt ? receipt.build : () => text;
-    const promise = this.#outbox.add({ id, kind: "message", room: room2, build, text, echo: options.includeSender === true, receipt });
-    this.#changed();
-    return unless(signal, "the message", promise, (error) => this.#giveUp(id, error));
-  }
-  /**
-   * Become a member, now and after each reconnect, until `leave()`. If the server can't accept the JOIN now (`rate_limited`,
-   * `overloaded`, `unavailable`), the client asks again later; an invalid name is refused at once.
-   */
-  join(name, { presence: presence2, signal } = {}) {
-    const fault = (signal?.aborted ? cancelled("join", signal) : roomFault(name)) ?? this.#fault();
-    if (fault) return rejected(fault);
-    if (presence2) this.#part("presence").want(name, presence2);
-    const isNew = !this.#rooms.get(name);
-    const joined = this.#rooms.join(name);
-    this.#changed();
-    return unless(signal, "join", joined, () => isNew && this.leave(name));
-  }
-  leave(name) {
-    const fault = roomFault(name);
-    if (fault) return rejected(fault);
-    for (const part of this.#parts) part.leaving?.(name);
-    this.#rooms.leave(name);
-    this.#changed();
-    return this.state === "open" ? this.#outbox.add(this.#control("LEAVE", name)) : Promise.resolve();
-  }
-  room(name, options = {}) {
-    return this.#part("room").hold(name, options);
-  }
-  /** Read at most `limit` messages (default 50, at most 100) of a joined room: those before the seq `before`, or the newest. */
-  history(room2, { before, limit, signal } = {}) {
-    const fault = (signal?.aborted ? cancelled("history", signal) : roomFault(room2)) ?? this.#fault(void 0, true);
-    if (fault) return rejected(fault);
-    try {
-      const entry = this.#control("HISTORY", room2, { before, limit });
-      return unless(signal, "history", this.#outbox.add(entry), () => this.#outbox.settle(entry.id));
-    } catch (unwritten) {
-      return rejected(unwritten);
-    }
-  }
-  request(service, payload = null, options = {}) {
-    return this.#part("rpc").request(service, payload, options);
-  }
-  stream(service, payload = null, options = {}) {
-    return this.#part("rpc").stream(service, payload, options);
-  }
-  /** Who is in a room that was joined with `presence`; null: it was not. */
-  presence(room2) {
-    return this.#find("presence")?.roster(room2) ?? null;
-  }
-  /**
-   * `contacts.watch(["bob", "eve"])`: whether these users are connected, to any gateway; at most 100 in all. The server must allow it:
-   * `isOnline` stays null, and the event `error` says `forbidden`, if it does not.
-   */
-  get contacts() {
-    return this.#part("presence").contacts;
-  }
-  /**
-   * The user has seen the room up to `position` (a message, for example), by default up to the last one that was delivered there. It may be
-   * called for each message: it is said at most once a second, the last word also before `leave()` and `close()`, and again after a
-   * reconnect. It says nothing where this client is not, and of another epoch. A room that does not tell who has seen what refuses it: the
-   * event `error` says `forbidden`, once on each connection (`presence(room).tellsSeen` says it before). Throws WarrenError for an invalid
-   * name.
-   */
-  seen(name, position) {
-    const fault = roomFault(name);
-    if (fault) throw fault;
-    const { seen } = this.#part("receipts");
-    const room2 = this.#rooms.get(name);
-    const { epoch, seq = 0 } = (position === void 0 ? room2?.delivered : position) ?? {};
-    if (epoch && seq > 0 && epoch === room2?.position?.epoch) seen.saw(name, { epoch, seq });
-  }
-  /** What another client needs to go on where this one is: positions, and messages without an answer. Requests are not among it. */
-  snapshot() {
-    const outbox = this.#outbox.of("message").map(({ id, room: room2 = null, text, echo }) => ({ id, room: room2, text, echo: echo === true }));
-    const { grant, manual: hasConnected } = this.#link;
-    return { version: 1, user: this.user, grant, hasConnected, ...this.#rooms.snapshot(), outbox };
-  }
-  /**
-   * Go on where another client has ended; before `connect()`. Its messages without an answer are sent again under their ids, and count
-   * once; `send` with such an id returns the promise, and the event `error` says if one is refused.
-   */
-  restore(snapshot) {
-    if (this.state !== "idle") throw new TypeError("restore: only before the first connect()");
-    if (snapshot?.version !== 1) throw new TypeError("restore: this is no snapshot of version 1");
-    if (!this.#options.user) this.#link.user = snapshot.user;
-    this.#link.grant = snapshot.grant;
-    this.#link.manual = snapshot.hasConnected;
-    this.#rooms.restore(snapshot);
-    for (const { id, room: room2, text, echo } of snapshot.outbox) {
-      this.#outbox.add({ id, kind: "message", room: room2, text, echo, build: () => text, isRestored: true });
-    }
+    return this.welcome?.user ?? this.link.user;
   }
   // ── parts ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
-  #makeHost() {
-    const [client, link, rooms] = [this, this.#link, this.#rooms];
-    return {
-      client,
-      options: this.#options,
-      outbox: this.#outbox,
-      get state() {
-        return link.state;
-      },
-      get user() {
-        return client.user;
-      },
-      id: () => this.#id(),
-      control: (type, room2, payload) => this.#control(type, room2, payload),
-      fault: (ref, counts) => this.#fault(ref, counts),
-      position: (room2) => rooms.get(room2)?.since ?? null,
-      delivered: (room2) => rooms.get(room2)?.delivered ?? null,
-      joined: (room2) => rooms.get(room2)?.last ?? null,
-      want: (room2, presence2) => {
-        if (presence2) this.#part("presence").want(room2, presence2);
-        rooms.want(room2);
-        this.#changed();
-      },
-      isKept: (room2) => rooms.get(room2)?.isKept === true,
-      emit: (event, value) => this.#listeners.emit(event, value)
-    };
-  }
-  #makeRooms() {
-    const client = this;
-    return new Rooms(this.#options, this.#outbox, {
-      get isOpen() {
-        return client.state === "open";
-      },
-      get user() {
-        return client.user;
-      },
-      id: () => this.#id(),
-      joining: (room2) => {
-        for (const part of this.#parts) {
-          const asked = part.joining?.(room2);
-          if (asked) return asked;
-        }
-        return void 0;
-      },
-      joined: (frame) => {
-        for (const part of this.#parts) part.joined?.(frame);
-        return { presence: this.presence(frame.room) };
-      },
-      stopped: (room2) => this.#parts.forEach((part) => part.stopped?.(room2)),
-      entered: (joined) => this.#parts.forEach((part) => part.entered?.(joined)),
-      forgot: (room2, why, reason) => this.#parts.forEach((part) => part.forget?.(room2, why, reason)),
-      gap: (room2, since, position) => {
-        const gap = { room: room2, since, position };
-        this.#parts.forEach((part) => part.gap?.(gap));
-        this.#listeners.emit("gap", gap);
-      },
-      hand: (message) => this.#hand(message)
-    });
-  }
-  #find(name) {
+  /** The part of this name, if the client has it. */
+  find(name) {
     return this.#parts.findLast((part) => part.name === name);
   }
-  #part(name) {
-    const part = this.#find(name);
+  part(name) {
+    const part = this.find(name);
     if (!part) throw new TypeError(`this client lacks ${name}: import it from "warren-client/${name}" and pass it in the option parts`);
     return part;
   }
+  /** Tell all parts. */
+  each(tell) {
+    this.#parts.forEach(tell);
+  }
+  /** The positions or the outbox may have changed. */
+  changed() {
+    this.each((part) => part.changed?.());
+  }
   // ── outgoing ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
   /** Why nothing can be sent now. `counts`: what is to be sent counts for `outboxLimit`. */
-  #fault(ref, counts = false) {
+  fault(ref, counts = false) {
     if (this.state === "closed") return new WarrenError("closed", "the client is closed; call connect() first", { ref });
-    if (!counts || !(this.#outbox.isFull || this.#parts.some((part) => part.isFull?.()))) return null;
-    const message = `${this.#options.outboxLimit} messages are waiting already (outboxLimit)`;
+    if (!counts || !(this.outbox.isFull || this.#parts.some((part) => part.isFull?.()))) return null;
+    const message = `${this.options.outboxLimit} messages are waiting already (outboxLimit)`;
     return new WarrenError("outbox_full", message, { ref, retry: true });
   }
-  #id() {
+  /** What is wrong with the name of a room. */
+  roomFault(name) {
+    return this.checks?.room(name) ?? null;
+  }
+  get checks() {
+    return this.find("checks");
+  }
+  id() {
     return `${this.#prefix}-${++this.#count}`;
   }
-  #control(type, room2, payload) {
-    const id = this.#id();
-    const text = controlText(type, room2, payload, id, this.#options.wall());
+  text(frame) {
+    return this.checks?.text(frame) ?? JSON.stringify(frame);
+  }
+  control(type, room2, payload) {
+    const id = this.id();
+    const text = this.text(controlFrame(type, { room: room2, payload, id }, this.options.wall()));
     return { id, kind: type, room: room2, build: () => text };
   }
+  /** Want to be in a room. */
+  want(name, presence2) {
+    if (presence2) this.part("presence").want(name, presence2);
+    this.rooms.want(name);
+    this.changed();
+  }
   /** Nobody waits for the ACK of this message any more. It may have been sent. */
-  #giveUp(id, error) {
-    const entry = this.#outbox.get(id);
+  giveUp(id, error) {
+    const entry = this.outbox.get(id);
     if (!entry) return;
-    if (!entry.echo) this.#rooms.sent(id);
+    if (!entry.echo) this.rooms.sent(id);
     this.#reject(entry, error);
   }
-  #changed() {
-    for (const part of this.#parts) part.changed?.();
-  }
   #refresh(expiresAt) {
-    this.#link.refresh(expiresAt, (token) => this.#outbox.first(this.#control("AUTH", void 0, { token })));
+    this.link.refresh(expiresAt, (token) => this.outbox.first(this.control("AUTH", void 0, { token })));
   }
-  // ── incoming ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
-  #hear(data) {
+  // ── what the rooms say ───────────────────────────────────────────────────────────────────────────────────────────────────
+  joining(room2) {
+    for (const part of this.#parts) {
+      const asked = part.joining?.(room2);
+      if (asked) return asked;
+    }
+    return void 0;
+  }
+  joined(frame) {
+    this.each((part) => part.joined?.(frame));
+    return { presence: this.client.presence(frame.room) };
+  }
+  entered(joined) {
+    this.each((part) => part.entered?.(joined));
+  }
+  stopped(room2) {
+    this.each((part) => part.stopped?.(room2));
+  }
+  forgot(room2, why, reason) {
+    this.each((part) => part.forget?.(room2, why, reason));
+  }
+  gap(room2, since, position) {
+    const gap = { room: room2, since, position };
+    this.each((part) => part.gap?.(gap));
+    this.emit("gap", gap);
+  }
+  /** Pass on a message of the application. */
+  hand(message) {
+    this.rooms.handed(message);
+    this.each((part) => part.hand?.(message));
+    this.listeners.hand(message);
+  }
+  // ── what the connection says ─────────────────────────────────────────────────────────────────────────────────────────────
+  emit(event, value) {
+    this.listeners.emit(event, value);
+  }
+  neverOpened(url, tries, hasOpened) {
+    this.each((part) => part.neverOpened?.(url, tries, hasOpened));
+  }
+  frame(data) {
     let frame;
     try {
       frame = JSON.parse(data);
@@ -1655,16 +1359,16 @@ var WarrenClient = class {
       if (frame.type === "HISTORY") frame.payload.messages.forEach((message2) => decode(message2));
     } catch (cause) {
       const message2 = `the server sent an invalid message: ${cause.message}`;
-      return this.#listeners.emit("error", new WarrenError("invalid_format", message2, { cause }));
+      return this.emit("error", new WarrenError("invalid_format", message2, { cause }));
     }
     const message = frame;
     let isControl = true;
-    this.#outbox.answered(message.ref);
+    this.outbox.answered(message.ref);
     switch (frame.type) {
       case "WELCOME":
         return this.#welcomed(frame);
       case "JOINED":
-        this.#rooms.joined(frame);
+        this.rooms.joined(frame);
         break;
       case "LEFT":
         this.#wasLeft(frame);
@@ -1676,98 +1380,403 @@ var WarrenClient = class {
         this.#refused(frame);
         break;
       case "HISTORY":
-        this.#outbox.settle(frame.ref)?.resolve({ room: frame.room, ...frame.payload });
+        this.outbox.settle(frame.ref)?.resolve({ room: frame.room, ...frame.payload });
         break;
       case "PRESENCE":
       case "RECEIPT":
       case "ACCEPTED":
-        for (const part of this.#parts) part.take?.(frame);
-        if (frame.type === "PRESENCE") this.#outbox.settle(frame.ref)?.resolve(frame.payload);
-        break;
       case "DROPPED":
-        this.#rooms.get(frame.room)?.withheld(frame.payload?.seq ?? 0);
-        for (const part of this.#parts) part.dropped?.(frame);
+        if (frame.type === "DROPPED") this.rooms.get(frame.room)?.withheld(frame.payload?.seq ?? 0);
+        for (const part of this.#parts) part.take?.(frame);
+        if (frame.type === "PRESENCE") this.outbox.settle(frame.ref)?.resolve(frame.payload);
         break;
       case "RECONNECT":
-        this.#link.move(frame.payload?.after_ms ?? 0);
+        this.link.move(frame.payload?.after_ms ?? 0);
         break;
       case "DEGRADED":
       case "RESTORED":
-        this.#outbox.degraded(frame.type === "DEGRADED");
+        this.outbox.degraded(frame.type === "DEGRADED");
         break;
       case "AUTHENTICATED":
         this.#refresh(frame.payload?.expires_at);
         break;
       default:
-        if (!message.seq || this.#rooms.isNew(message)) this.#hand(message);
-        else return;
+        if (message.seq && !this.rooms.isNew(message)) return;
+        this.hand(message);
         isControl = false;
     }
-    if (isControl) this.#listeners.hand(message);
-    if (message.seq || message.type === "ACK") this.#rooms.goOn(message.room);
-    this.#outbox.pump();
-    this.#changed();
+    if (isControl) this.listeners.hand(message);
+    if (message.seq || message.type === "ACK") this.rooms.goOn(message.room);
+    this.outbox.pump();
+    this.changed();
   }
-  /** Pass on a message of the application. */
-  #hand(message) {
-    this.#rooms.handed(message);
-    for (const part of this.#parts) part.hand?.(message);
-    this.#listeners.hand(message);
+  /** The connection is closed; with `why`, permanently. */
+  down(why, isOwn) {
+    this.rooms.down(why);
+    this.each((part) => part.down?.(why, isOwn));
+    if (why) this.outbox.close(why);
+    else this.outbox.disconnect();
+    if (why) this.listeners.end(why);
+    this.changed();
   }
   #welcomed(frame) {
-    const welcome = this.#welcome = frame.payload;
-    const first = this.#link.manual ? this.#rooms.resume(welcome.user) : this.#rooms.begin(welcome.rooms);
-    this.#link.manual = true;
-    this.#link.opened(welcome, (sent) => this.#outbox.first({ ...this.#control("PING"), sent }));
-    this.#listeners.hand(frame);
-    this.#listeners.emit("open", welcome);
-    if (this.state !== "open") return;
-    this.#outbox.open((text) => this.#link.write(text), welcome.limits, first);
+    const welcome = this.welcome = frame.payload;
+    const { link } = this;
+    const first = link.manual ? this.rooms.resume(welcome.user) : this.rooms.begin(welcome.rooms);
+    link.manual = true;
+    link.opened(welcome, (sent) => this.outbox.first({ ...this.control("PING"), sent }));
+    this.listeners.hand(frame);
+    this.emit("open", welcome);
+    if (!this.isOpen) return;
+    this.outbox.open((text) => link.write(text), welcome.limits, first);
     this.#refresh(welcome.expires_at);
-    for (const part of this.#parts) part.opened?.();
+    this.each((part) => part.opened?.());
   }
   #acked(frame) {
-    const entry = this.#outbox.settle(frame.ref);
+    const entry = this.outbox.settle(frame.ref);
     if (entry?.kind !== "message") return;
     const { seq, epoch } = frame.payload ?? {};
-    if (!entry.echo) this.#rooms.sent(frame.ref, frame.room, frame.payload);
+    if (!entry.echo) this.rooms.sent(frame.ref, frame.room, frame.payload);
     entry.resolve({ id: frame.ref, room: frame.room, seq, epoch, ...entry.receipt?.promises });
-    for (const part of this.#parts) part.acked?.(entry, frame.room, seq);
+    this.each((part) => part.acked?.(entry, frame.room, seq));
   }
   #wasLeft(frame) {
-    const entry = this.#outbox.settle(frame.ref);
+    const entry = this.outbox.settle(frame.ref);
     if (entry) return entry.resolve(void 0);
-    this.#rooms.left(frame);
-    if (frame.ref === void 0) this.#listeners.emit("left", { room: frame.room, reason: frame.payload?.reason ?? null });
+    this.rooms.left(frame);
+    if (frame.ref === void 0) this.emit("left", { room: frame.room, reason: frame.payload?.reason ?? null });
   }
   #refused(frame) {
     const { code = "internal", message = "refused", retry = false, close, reconnect, retry_after_ms: retryAfterMs } = frame.payload ?? {};
     const error = new WarrenError(code, message, { retry, retryAfterMs, ref: frame.ref });
     const isNameless = frame.ref === void 0 && close === void 0 && NAMELESS.has(code);
-    const entry = isNameless ? this.#outbox.accuse(error) : this.#outbox.get(frame.ref);
-    if (close !== void 0) Object.assign(this.#link, { advice: reconnect ?? null, words: message, afterMs: retryAfterMs ?? 0 });
-    if (entry?.kind === "JOIN" && retry) this.#outbox.postpone(entry, retryAfterMs);
+    const entry = isNameless ? this.outbox.accuse(error) : this.outbox.get(frame.ref);
+    if (close !== void 0) Object.assign(this.link, { advice: reconnect ?? null, words: message, afterMs: retryAfterMs ?? 0 });
+    if (entry?.kind === "JOIN" && retry) this.outbox.postpone(entry, retryAfterMs);
     else if (entry && (close === void 0 || reconnect === "no")) this.#reject(entry, error);
-    for (const part of this.#parts) part.refused?.(frame.ref, error);
+    this.each((part) => part.refused?.(frame.ref, error));
     const isTold = TOLD.has(entry?.kind ?? "") && !entry?.isRestored || code === "cancelled";
-    if (!isTold) this.#listeners.emit("error", error);
+    if (!isTold) this.emit("error", error);
   }
   /** An entry was refused permanently. */
   #reject(entry, error) {
     error.ref ??= entry.id;
-    for (const part of this.#parts) if (part.rejects?.(entry, error)) return;
-    this.#outbox.settle(entry.id)?.reject(error);
-    if (entry.kind === "JOIN") this.#rooms.refused(entry.room, error);
-  }
-  /** The connection is closed; with `why`, permanently. */
-  #down(why, isOwn) {
-    this.#rooms.down(why);
-    for (const part of this.#parts) part.down?.(why, isOwn);
-    if (why) this.#outbox.close(why);
-    else this.#outbox.disconnect();
-    this.#changed();
+    if (this.#parts.some((part) => part.rejects?.(entry, error))) return;
+    this.outbox.settle(entry.id)?.reject(error);
+    if (entry.kind === "JOIN") this.rooms.refused(entry.room, error);
   }
 };
+
+// src/client.ts
+var WarrenClient = class {
+  #session;
+  /** `url`: ws, wss, http or https; in a browser also a path. Nothing happens before `connect()`. */
+  constructor(url, options = {}) {
+    this.#session = new Session(url, options, this);
+    onAbort(options.signal, () => this.close());
+  }
+  get state() {
+    return this.#session.state;
+  }
+  get user() {
+    return this.#session.user;
+  }
+  /** The id of the current connection, which a backend can address. */
+  get connection() {
+    return this.#session.welcome?.connection ?? null;
+  }
+  get limits() {
+    return this.#session.welcome?.limits ?? null;
+  }
+  get rooms() {
+    return this.#session.rooms.names;
+  }
+  /** Messages waiting to be sent or answered, ephemeral messages dropped, repeats dropped. */
+  get counters() {
+    const { outbox, rooms } = this.#session;
+    return { waiting: outbox.size, dropped: outbox.dropped, repeats: rooms.repeats };
+  }
+  /** This client's position in a room, including own acknowledged messages if nothing is missing before them. */
+  position(room2) {
+    return this.#session.rooms.get(room2)?.since ?? null;
+  }
+  on(type, listener, options) {
+    return this.#session.listeners.on(type, listener, options);
+  }
+  once(type, options) {
+    return this.#session.listeners.once(type, options);
+  }
+  /**
+   * Connect and stay connected; while waiting for the next attempt, try now. Settled by the first WELCOME, or when the client gives up. If
+   * the signal fires before, the client closes.
+   */
+  connect({ signal } = {}) {
+    const over = [signal, this.#session.options.signal].find((each) => each?.aborted);
+    if (over) return rejected(cancelled("connect", over));
+    return unless(signal, "connect", this.#session.link.connect(), () => this.close());
+  }
+  /** Close the connection and stay closed. Waiting messages are rejected with `closed`. Positions are kept for a later `connect()`. */
+  close() {
+    this.#session.each((part) => part.closing?.());
+    this.#session.link.close();
+  }
+  /**
+   * Send a message; `room` null is the first room joined at connect. Resolves with the ACK, or rejects with a WarrenError. Unless it is
+   * refused, the message is sent again after a reconnect until it is acknowledged, and counts once. An ephemeral one resolves at once
+   * with null. What the server would refuse (text with half of a surrogate pair, NaN, more than 128 levels, an invalid id or room) is
+   * refused at once and not sent. Throws TypeError if JSON can't represent the payload (a BigInt, a cycle).
+   */
+  send(type, room2, payload, options = {}) {
+    const session = this.#session;
+    const { signal } = options;
+    if (signal?.aborted) return rejected(cancelled("the message", signal, options.id));
+    const isEphemeral = options.ephemeral ?? session.options.ephemeralTypes.includes(type);
+    const id = isEphemeral ? void 0 : options.id ?? session.id();
+    let text;
+    try {
+      session.checks?.message(type, room2, { ...options, id });
+      text = session.text(messageFrame(type, room2, payload ?? null, { ...options, id }, session.options.wall()));
+    } catch (fault2) {
+      return rejected(fault2);
+    }
+    if (id === void 0) {
+      session.outbox.ephemeral(text);
+      return Promise.resolve(null);
+    }
+    const before = session.outbox.get(id);
+    if (before && before.kind !== "RECEIPT") return unless(signal, "the message", before.promise);
+    const fault = session.fault(id, true);
+    if (fault) return rejected(fault);
+    const receipt = options.receipt && session.part("receipts").receipts.want(id, room2, options.receipt, text);
+    const build = receipt ? receipt.build : () => text;
+    const promise = session.outbox.add({ id, kind: "message", room: room2, build, text, echo: options.includeSender === true, receipt });
+    session.changed();
+    return unless(signal, "the message", promise, (error) => session.giveUp(id, error));
+  }
+  /**
+   * Become a member, now and after each reconnect, until `leave()`. If the server can't accept the JOIN now (`rate_limited`,
+   * `overloaded`, `unavailable`), the client asks again later; an invalid name is refused at once.
+   */
+  join(name, { presence: presence2, signal } = {}) {
+    const { rooms } = this.#session;
+    const fault = (signal?.aborted ? cancelled("join", signal) : this.#session.roomFault(name)) ?? this.#session.fault();
+    if (fault) return rejected(fault);
+    const isNew = !rooms.get(name);
+    const joined = rooms.join(name);
+    this.#session.want(name, presence2);
+    return unless(signal, "join", joined, () => isNew && this.leave(name));
+  }
+  leave(name) {
+    const session = this.#session;
+    const fault = session.roomFault(name);
+    if (fault) return rejected(fault);
+    session.each((part) => part.leaving?.(name));
+    session.rooms.leave(name);
+    session.changed();
+    return session.isOpen ? session.outbox.add(session.control("LEAVE", name)) : Promise.resolve();
+  }
+  room(name, options = {}) {
+    return this.#session.part("room").hold(name, options);
+  }
+  /** Read at most `limit` messages (default 50, at most 100) of a joined room: those before the seq `before`, or the newest. */
+  history(room2, { before, limit, signal } = {}) {
+    const session = this.#session;
+    const fault = (signal?.aborted ? cancelled("history", signal) : session.roomFault(room2)) ?? session.fault(void 0, true);
+    if (fault) return rejected(fault);
+    try {
+      const entry = session.control("HISTORY", room2, { before, limit });
+      return unless(signal, "history", session.outbox.add(entry), () => session.outbox.settle(entry.id));
+    } catch (unwritten) {
+      return rejected(unwritten);
+    }
+  }
+  request(service, payload = null, options = {}) {
+    return this.#session.part("rpc").request(service, payload, options);
+  }
+  stream(service, payload = null, options = {}) {
+    return this.#session.part("rpc").stream(service, payload, options);
+  }
+  /** Who is in a room that was joined with `presence`; null: it was not. */
+  presence(room2) {
+    return this.#session.find("presence")?.roster(room2) ?? null;
+  }
+  /**
+   * `contacts.watch(["bob", "eve"])`: whether these users are connected, to any gateway; at most 100 in all. The server must allow it:
+   * `isOnline` stays null, and the event `error` says `forbidden`, if it does not.
+   */
+  get contacts() {
+    return this.#session.part("presence").contacts;
+  }
+  /**
+   * The user has seen the room up to `position` (a message, for example), by default up to the last one that was delivered there. It may be
+   * called for each message: it is said at most once a second, the last word also before `leave()` and `close()`, and again after a
+   * reconnect. It says nothing where this client is not, and of another epoch. A room that does not tell who has seen what refuses it: the
+   * event `error` says `forbidden`, once on each connection (`presence(room).tellsSeen` says it before). Throws WarrenError for an invalid
+   * name.
+   */
+  seen(name, position) {
+    this.#session.part("receipts").saw(name, position);
+  }
+  /** What another client needs to go on where this one is: positions, and messages without an answer. Requests are not among it. */
+  snapshot() {
+    return this.#session.part("snapshot").take();
+  }
+  /**
+   * Go on where another client has ended; before `connect()`. Its messages without an answer are sent again under their ids, and count
+   * once; `send` with such an id returns the promise, and the event `error` says if one is refused.
+   */
+  restore(snapshot2) {
+    this.#session.part("snapshot").restore(snapshot2);
+  }
+};
+
+// src/checks.ts
+var DEPTH = 128;
+var KEY_LENGTH = 128;
+var ROOM_LENGTH = 128;
+var RECEIPTS = /* @__PURE__ */ new Set(["written", "seen"]);
+var ORDINARY = /* @__PURE__ */ new Set(["CHAT", "TYPING", "NOTIFICATION", "DATA_UPDATE"]);
+var LONE = /\p{Surrogate}/u;
+var PRINTABLE = /^(?:[^\p{C}\p{Z}]| )+$/u;
+var TYPE = /^[A-Za-z0-9_\-.:]{1,64}$/;
+var UPPER_CASE = /^[A-Z0-9_]*[A-Z][A-Z0-9_]*$/;
+var ROOM = /^[A-Za-z0-9._\-:/][A-Za-z0-9._\-:/@]{0,127}$/;
+var CUT = "half of a surrogate pair: text was cut inside a character (split it between characters, as [...text] does)";
+var DEEP = `nested deeper than ${DEPTH} levels`;
+var ID_RULE = "id: must be 1 to 64 printable characters, not starting with ~";
+var TYPE_RULE = "type: must be 1 to 64 letters, digits and _ - . :";
+var ROOM_RULE = "room: must be 1 to 128 letters, digits and . _ - : / @; names that start with @ or * are reserved";
+var Checks = class {
+  name = "checks";
+  /** Throws WarrenError if the server would refuse such a message. */
+  message(type, room2, options) {
+    const { id, key, traceparent, receipt } = options;
+    for (const [field, value] of Object.entries({ type, room: room2, id, key, traceparent })) checkWhole(field, value, id);
+    if (id !== void 0) checkId(id);
+    check(typeof type === "string" && TYPE.test(type), "invalid_message", TYPE_RULE, id);
+    const isReserved2 = UPPER_CASE.test(type) && !ORDINARY.has(type);
+    check(!isReserved2, "unknown_type", `${type} is reserved: use join(), leave() and history(); the client sends such types itself`, id);
+    if (room2 != null) checkRoom(room2, id);
+    if (key != null) {
+      check(typeof key === "string", "invalid_message", "key: must be text", id);
+      check(lengthOf(key) <= KEY_LENGTH, "invalid_message", `key: must be at most ${KEY_LENGTH} characters`, id);
+    }
+    check(traceparent == null || typeof traceparent === "string", "invalid_message", "traceparent: must be text", id);
+    if (receipt != null) {
+      check(RECEIPTS.has(receipt), "invalid_message", "receipt: must be written or seen", id);
+      check(id !== void 0, "invalid_message", "receipt: an ephemeral message has none");
+    }
+  }
+  /** What is wrong with the name of a room to join, leave or read; null: nothing. A user's own room (`@ann`) is valid. */
+  room(room2) {
+    if (typeof room2 === "string" && /^@[^@]/.test(room2) && PRINTABLE.test(room2) && lengthOf(room2) <= ROOM_LENGTH) return null;
+    try {
+      checkRoom(room2);
+      return null;
+    } catch (fault) {
+      return fault;
+    }
+  }
+  /** Throws WarrenError if this can't be a frame's id. */
+  id(id) {
+    checkWhole("id", id);
+    checkId(id);
+  }
+  /** A frame's text. Throws WarrenError if the server could not read it, and JSON.stringify's TypeError if JSON has no place for it. */
+  text(frame) {
+    const { id } = frame;
+    let text;
+    try {
+      text = JSON.stringify(frame, jsonValue);
+    } catch (cause) {
+      if (cause instanceof RangeError) throw new WarrenError("invalid_format", `payload: ${DEEP}`, { ref: id, cause });
+      if (cause instanceof WarrenError) cause.ref = id;
+      throw cause;
+    }
+    const fault = faultOf(text);
+    check(!fault, "invalid_format", `payload: ${fault}`, id);
+    return text;
+  }
+};
+var checks = () => new Checks();
+function checkRoom(room2, id) {
+  check(typeof room2 === "string", "invalid_message", "room: must be text", id);
+  checkWhole("room", room2, id);
+  check(ROOM.test(room2), "invalid_room", room2 === "" ? "room: is empty" : ROOM_RULE, id);
+}
+function checkWhole(field, value, id) {
+  const isCut = typeof value === "string" && LONE.test(value);
+  check(!isCut, "invalid_format", `${field}: has ${CUT}`, field === "id" ? void 0 : id);
+}
+function checkId(id) {
+  const isId = typeof id === "string" && PRINTABLE.test(id) && lengthOf(id) <= 64 && id[0] !== "~";
+  check(isId, "invalid_message", ID_RULE);
+}
+function check(holds, code, message, ref) {
+  if (!holds) throw new WarrenError(code, message, { ref: typeof ref === "string" ? ref : void 0 });
+}
+function lengthOf(text) {
+  return [...text].length;
+}
+function jsonValue(name, value) {
+  const isLost = typeof value === "number" && !Number.isFinite(value) || typeof value === "function" || typeof value === "symbol";
+  if (!isLost) return value;
+  const what = typeof value === "number" ? String(value) : `a ${typeof value}`;
+  throw new WarrenError("invalid_format", `payload: ${what} (at ${JSON.stringify(name)}) is not a JSON value`);
+}
+function faultOf(text) {
+  if (LONE.test(text)) return `has ${CUT}`;
+  let depth = 0;
+  let inString = false;
+  for (let at = 0; at < text.length; at++) {
+    const character = text[at];
+    if (inString) {
+      if (character === '"') inString = false;
+      else if (character === "\\") {
+        at++;
+        if (text[at] === "u" && text[at + 1] === "d") return `has ${CUT}`;
+      }
+    } else if (character === '"') inString = true;
+    else if (character === "[" || character === "{") {
+      if (++depth > DEPTH + 1) return DEEP;
+    } else if (character === "]" || character === "}") depth--;
+  }
+  return void 0;
+}
+
+// src/diagnosis.ts
+var PATH = "/websocket-stats";
+async function diagnose(url, tries, { fetch: fetch2, origin, patienceMs }) {
+  const place = `${url.protocol}//${url.host}${url.pathname}`;
+  const failed = `no WebSocket could be opened at ${place} in ${tries} ${tries === 1 ? "attempt" : "attempts"}`;
+  const [reached, why] = await isThere(url, fetch2, patienceMs);
+  const from = origin ? `this page's origin, ${origin}, is` : "the origin of this page is";
+  const refusal = `${from} not one that the gateway allows (WARREN_GATEWAY_ORIGINS; the gateway logs refused origins)`;
+  const proxy = "a proxy in between does not forward the upgrade";
+  const away = `the address is wrong, the server is down, its certificate is invalid, or this page's policy forbids the request`;
+  const text = reached ? `${failed}, although the host answers HTTP. Usual causes: ${refusal}; ${url.pathname} is not the gateway's path; ${proxy}` : `${failed}, and nothing answers HTTP there either (${why}): ${away}. If the server is up after all: ${refusal}`;
+  return new WarrenError("never_opened", text, { retry: true });
+}
+var diagnosis = (host) => ({
+  name: "diagnosis",
+  async neverOpened(url, tries, hasOpened) {
+    const { fetch: fetch2, connectTimeoutMs: patienceMs } = host.options;
+    const fault = await diagnose(url, tries, { fetch: fetch2, origin: globalThis.location?.origin, patienceMs });
+    if (!hasOpened()) host.emit("error", fault);
+  }
+});
+async function isThere(url, fetch2, patienceMs) {
+  const address = new URL(PATH, url);
+  address.protocol = url.protocol.replace(/^ws/, "http");
+  try {
+    const signal = AbortSignal.timeout(patienceMs);
+    await fetch2(address.href, { mode: "no-cors", cache: "no-store", credentials: "omit", signal });
+    return [true, ""];
+  } catch (fault) {
+    const { message, cause } = fault;
+    return [false, cause?.message || message];
+  }
+}
 
 // src/contacts.ts
 var CONTACTS = 100;
@@ -2376,7 +2385,7 @@ var SeenReports = class {
     const build = () => {
       Object.assign(report, { isSaid: true, dueAt: this.#host.options.now() + EVERY_MS });
       const { epoch, seq } = report;
-      return controlText("SEEN", room2, { epoch, seq }, id, this.#host.options.wall());
+      return JSON.stringify(controlFrame("SEEN", { room: room2, payload: { epoch, seq }, id }, this.#host.options.wall()));
     };
     this.#host.outbox.add({ id, kind: "SEEN", room: room2, build, once: true, unanswered: true, yields });
   }
@@ -2392,9 +2401,19 @@ var Delivery = class {
   name = "receipts";
   receipts;
   seen;
+  #host;
   constructor(host) {
+    this.#host = host;
     this.receipts = new Receipts(host);
     this.seen = new SeenReports(host);
+  }
+  /** The user has seen a room up to here, or up to the last message that was delivered there. Throws WarrenError for an invalid name. */
+  saw(name, position) {
+    const fault = this.#host.roomFault(name);
+    if (fault) throw fault;
+    const room2 = this.#host.rooms.get(name);
+    const { epoch, seq = 0 } = (position === void 0 ? room2?.delivered : position) ?? {};
+    if (epoch && seq > 0 && epoch === room2?.position?.epoch) this.seen.saw(name, { epoch, seq });
   }
   opened() {
     this.receipts.opened();
@@ -2673,7 +2692,7 @@ var RoomHolds = class {
     this.#host = host;
   }
   hold(name, { presence: presence2, signal }) {
-    const fault = roomFault(name);
+    const fault = this.#host.roomFault(name);
     if (fault) throw fault;
     const { client } = this.#host;
     const room2 = new Room(name, client, this);
@@ -2683,7 +2702,7 @@ var RoomHolds = class {
     }
     this.#held.set(name, this.#of(name).add(room2));
     room2.until(onAbort(signal, () => void room2.leave()));
-    const joined = this.#host.joined(name);
+    const joined = this.#host.rooms.get(name)?.last;
     const before = client.presence(name);
     if (!joined || presence2 && !before) this.#host.want(name, presence2);
     else if (typeof presence2 === "object" && "info" in presence2) before?.update(presence2.info).catch(() => {
@@ -2701,7 +2720,7 @@ var RoomHolds = class {
     if (all.size) return;
     this.#held.delete(name);
     await null;
-    if (!this.#held.has(name) && !this.#host.isKept(name)) await this.#host.client.leave(name);
+    if (!this.#held.has(name) && !this.#host.rooms.get(name)?.isKept) await this.#host.client.leave(name);
   }
   entered(joined) {
     this.#each(joined.room, (room2) => room2.entered(joined));
@@ -2729,8 +2748,9 @@ var RoomHolds = class {
   gap(gap) {
     this.#each(gap.room, (room2) => room2.gap(gap));
   }
-  dropped(frame) {
-    this.#each(frame.room, (room2) => room2.dropped(frame));
+  take(frame) {
+    const { type, room: name } = frame;
+    if (type === "DROPPED") this.#each(name, (room2) => room2.dropped(frame));
   }
   #of(name) {
     return this.#held.get(name) ?? /* @__PURE__ */ new Set();
@@ -2744,30 +2764,23 @@ var RoomHolds = class {
 };
 var room = (host) => new RoomHolds(host);
 
-// src/request_text.ts
+// src/request_frame.ts
 var SERVICE = /^[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*$/;
 var REQUEST_ID_BYTES = 120;
 var TIMEOUT_MS = 6e4;
 var SERVICE_RULE = "service: must be 1 to 128 letters, digits and _ - in words with dots between them, the last of which is not cancel";
-function requestText(service, payload, options, timestamp) {
-  const { id, timeoutMs, durable, traceparent } = options;
-  checkWhole("id", id);
-  checkId(id);
-  check(new TextEncoder().encode(id).length <= REQUEST_ID_BYTES, "invalid_message", `id: at most ${REQUEST_ID_BYTES} bytes of UTF-8`, id);
-  const isService = typeof service === "string" && service.length <= 128 && SERVICE.test(service) && !service.endsWith(".cancel");
-  check(isService, "invalid_message", SERVICE_RULE, id);
+function requestFrame(service, payload, { id, timeoutMs, durable, traceparent }, timestamp) {
+  const check2 = (holds, message) => {
+    if (!holds) throw new WarrenError("invalid_message", message, { ref: id });
+  };
+  check2(new TextEncoder().encode(id).length <= REQUEST_ID_BYTES, `id: at most ${REQUEST_ID_BYTES} bytes of UTF-8`);
+  check2(typeof service === "string" && service.length <= 128 && SERVICE.test(service) && !service.endsWith(".cancel"), SERVICE_RULE);
   const isTime = timeoutMs === void 0 || Number.isInteger(timeoutMs) && timeoutMs >= 1 && timeoutMs <= TIMEOUT_MS;
-  check(isTime, "invalid_message", `timeoutMs: must be a whole number from 1 to ${TIMEOUT_MS}`, id);
-  check(durable === void 0 || typeof durable === "boolean", "invalid_message", "durable: must be true or false", id);
-  check(traceparent == null || typeof traceparent === "string", "invalid_message", "traceparent: must be text", id);
-  const frame = { type: "REQUEST", service, payload, timestamp, version: VERSION };
-  if (timeoutMs !== void 0) frame.timeout_ms = timeoutMs;
-  if (durable) frame.durable = true;
-  if (traceparent != null) frame.traceparent = traceparent;
-  return stringify({ ...frame, ...bytesOf(payload), id }, id);
-}
-function cancelText(ref, timestamp) {
-  return stringify({ type: "CANCEL", ref, timestamp, version: VERSION });
+  check2(isTime, `timeoutMs: must be a whole number from 1 to ${TIMEOUT_MS}`);
+  check2(durable === void 0 || typeof durable === "boolean", "durable: must be true or false");
+  check2(traceparent == null || typeof traceparent === "string", "traceparent: must be text");
+  const fields = { service, payload, timeout_ms: timeoutMs, durable: durable || void 0, traceparent: traceparent ?? void 0 };
+  return controlFrame("REQUEST", { ...fields, ...bytesOf(payload), id }, timestamp);
 }
 
 // src/rpc.ts
@@ -2794,7 +2807,8 @@ var Requests = class {
     const id = options.id ?? this.#host.id();
     let text;
     try {
-      text = requestText(service, payload, { ...options, id }, this.#host.options.wall());
+      this.#host.checks?.id(id);
+      text = this.#host.text(requestFrame(service, payload, { ...options, id }, this.#host.options.wall()));
     } catch (fault2) {
       return rejected(fault2);
     }
@@ -2881,7 +2895,7 @@ var Requests = class {
     const isSent = entry.sentAt !== null && !this.#accepted.has(entry.id);
     this.rejects(entry, error);
     if (isSent) {
-      const build = () => cancelText(entry.id, this.#host.options.wall());
+      const build = () => JSON.stringify(controlFrame("CANCEL", { ref: entry.id }, this.#host.options.wall()));
       this.#host.outbox.first({ build });
     }
   }
@@ -2897,10 +2911,52 @@ var Requests = class {
 };
 var rpc = (host) => new Requests(host);
 
+// src/snapshot.ts
+var Snapshots = class {
+  name = "snapshot";
+  #host;
+  constructor(host) {
+    this.#host = host;
+  }
+  take() {
+    const { outbox, rooms, link, user } = this.#host;
+    const known = [...rooms.known].map(([name, { position, grant, isKept }]) => ({ name, position, grant, isKept }));
+    const present = rooms.all.filter(({ name }) => name !== "*");
+    return {
+      version: 1,
+      user,
+      grant: link.grant,
+      hasConnected: link.manual,
+      rooms: [...known, ...present.map(({ name, since, grant, isKept }) => ({ name, position: since, grant, isKept }))],
+      mine: [...rooms.mine],
+      outbox: outbox.of("message").map(({ id, room: room2 = null, text, echo }) => ({ id, room: room2, text, echo: echo === true }))
+    };
+  }
+  /** Throws TypeError after the first connect, and for what is no snapshot. */
+  restore(snapshot2) {
+    const { outbox, rooms, link, options, state } = this.#host;
+    if (state !== "idle") throw new TypeError("restore: only before the first connect()");
+    if (snapshot2?.version !== 1) throw new TypeError("restore: this is no snapshot of version 1");
+    if (!options.user) link.user = snapshot2.user;
+    link.grant = snapshot2.grant;
+    link.manual = snapshot2.hasConnected;
+    for (const { name, ...known } of snapshot2.rooms) {
+      rooms.known.set(name, known);
+      if (known.isKept) rooms.want(name);
+    }
+    for (const id of snapshot2.mine) rooms.sent(id);
+    for (const { id, room: room2, text, echo } of snapshot2.outbox) {
+      outbox.add({ id, kind: "message", room: room2, text, echo, build: () => text, isRestored: true });
+    }
+  }
+};
+var snapshot = (host) => new Snapshots(host);
+
 // src/index.ts
+var PARTS = [checks, diagnosis, rpc, presence, receipts, room, snapshot];
 var WarrenClient2 = class extends WarrenClient {
   constructor(url, options = {}) {
-    super(url, { ...options, parts: [rpc, presence, receipts, room, ...options.parts ?? []] });
+    super(url, { ...options, parts: [...PARTS, ...options.parts ?? []] });
   }
 };
 export {

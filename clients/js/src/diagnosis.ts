@@ -1,8 +1,9 @@
 /**
- * Finds out why no WebSocket could be opened. A browser tells a page nothing about a refused upgrade, so one HTTP request to the same
+ * The part "diagnosis": finds out why no WebSocket could be opened. A browser tells a page nothing about a refused upgrade, so one HTTP request to the same
  * host checks whether anything answers there at all. The content of the answer is ignored.
  */
 import { WarrenError } from "./error.js";
+import type { Host, Part } from "./parts.js";
 import type { Options } from "./types.js";
 
 const PATH = "/websocket-stats"; // every gateway serves it; any other answer will do, too
@@ -28,6 +29,16 @@ export async function diagnose(url: URL, tries: number, { fetch, origin, patienc
     : `${failed}, and nothing answers HTTP there either (${why}): ${away}. If the server is up after all: ${refusal}`;
   return new WarrenError("never_opened", text, { retry: true });
 }
+
+/** Says why no connection could be opened: `new WarrenClient(url, { parts: [diagnosis] })`. */
+export const diagnosis = (host: Host): Part => ({
+  name: "diagnosis",
+  async neverOpened(url, tries, hasOpened) {
+    const { fetch, connectTimeoutMs: patienceMs } = host.options;
+    const fault = await diagnose(url, tries, { fetch, origin: globalThis.location?.origin, patienceMs });
+    if (!hasOpened()) host.emit("error", fault);
+  },
+});
 
 async function isThere(url: URL, fetch: Means["fetch"], patienceMs: number): Promise<[reached: boolean, why: string]> {
   const address = new URL(PATH, url);

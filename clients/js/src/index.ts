@@ -1,9 +1,12 @@
-/** The entry `warren-client`: the client with presence, requests to services, and receipts. */
+/** The entry `warren-client`: the client with all parts that need no environment of their own. `warren-client/core` has none. */
 import { WarrenClient as Core } from "./client.js";
+import { checks } from "./checks.js";
+import { diagnosis } from "./diagnosis.js";
 import { presence } from "./presence.js";
 import { receipts } from "./receipts.js";
 import { room } from "./room.js";
 import { rpc } from "./rpc.js";
+import { snapshot } from "./snapshot.js";
 import type { Options } from "./types.js";
 
 export { WarrenError } from "./error.js";
@@ -13,9 +16,11 @@ export type { Host, Part, PartFactory } from "./parts.js";
 export { Room } from "./room.js";
 export type * from "./types.js";
 
+const PARTS = [checks, diagnosis, rpc, presence, receipts, room, snapshot];
+
 /** `App` names the types of an application's messages: see `Application`. */
 export class WarrenClient<App = {}> extends Core<App> {
   constructor(url: string | URL, options: Options = {}) {
-    super(url, { ...options, parts: [rpc, presence, receipts, room, ...(options.parts ?? [])] });
+    super(url, { ...options, parts: [...PARTS, ...(options.parts ?? [])] });
   }
 }

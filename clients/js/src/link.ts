@@ -2,7 +2,6 @@
  * One connection that reconnects: dialling, back-off with full jitter, heartbeat, token, close codes, and what to do when the page wakes.
  * It knows no rooms and no messages.
  */
-import { diagnose } from "./diagnosis.js";
 import { WarrenError, adviceOf, deferred, type Advice, type Deferred } from "./error.js";
 import type { AllOptions } from "./options.js";
 import type { WelcomePayload } from "./protocol.js";
@@ -20,8 +19,9 @@ export interface LinkOwner {
   frame(data: string): void;
   /** The connection is closed; with `why`, permanently: by the application itself (`isOwn`), or not. */
   down(why?: WarrenError, isOwn?: boolean): void;
-  state(name: State): void;
-  report(event: string, value: unknown): void;
+  emit(event: string, value: unknown): void;
+  /** So many attempts in a row have opened no connection. `hasOpened`: whether one has since. */
+  neverOpened(url: URL, tries: number, hasOpened: () => boolean): void;
 }
 
 /** Sends a PING, and calls `sent` once it is on the wire. */
@@ -117,7 +117,7 @@ export class Link {
         this.token = token;
         if (life === this.#life) authenticate(token);
       } catch (cause) {
-        this.#owner.report("error", new WarrenError("unauthorized", `can't get a fresh token: ${messageOf(cause)}`, { cause }));
+        this.#owner.emit("error", new WarrenError("unauthorized", `can't get a fresh token: ${messageOf(cause)}`, { cause }));
       }
     });
   }
@@ -221,7 +221,7 @@ export class Link {
 
   #fail(code: string, message: string, cause?: unknown): void {
     this.#letGo(NO_ANSWER, "No answer");
-    this.#owner.report("error", new WarrenError(code, message, { retry: true, cause }));
+    this.#owner.emit("error", new WarrenError(code, message, { retry: true, cause }));
     if (this.state !== "closed") this.#lost(1006, message); // a listener may have closed the client
   }
 
@@ -256,7 +256,10 @@ export class Link {
       return this.#stop(code, reason, new WarrenError("closed", message));
     }
     const { now, random, stableMs, maxTries, backoffMs, backoffCapMs } = this.#options;
-    if (this.#unopened === Math.min(DIAGNOSED_AT, maxTries + 1)) this.#diagnose();
+    if (this.#unopened === Math.min(DIAGNOSED_AT, maxTries + 1)) {
+      // incremented, so that it is reported once
+      this.#owner.neverOpened(this.#url, this.#unopened++, () => this.#hasOpened);
+    }
     if (now() - this.#openedAt >= stableMs) this.#tries = 0;
     this.#openedAt = Infinity; // not stable until the next WELCOME
     if (this.#tries >= maxTries) {
@@ -266,15 +269,8 @@ export class Link {
     if (!moving) this.#tries++;
     this.#notBefore = now() + afterMs;
     this.#become("waiting");
-    this.#owner.report("close", { code, reason, reconnect: true, delayMs });
+    this.#owner.emit("close", { code, reason, reconnect: true, delayMs });
     if (this.state === "waiting") this.#timers.after("dial", delayMs, () => void this.#dial());
-  }
-
-  async #diagnose(): Promise<void> {
-    const { fetch, connectTimeoutMs: patienceMs } = this.#options;
-    const origin = globalThis.location?.origin;
-    const fault = await diagnose(this.#url, this.#unopened++, { fetch, origin, patienceMs }); // incremented, so that it is reported once
-    if (!this.#hasOpened) this.#owner.report("error", fault);
   }
 
   #stop(code: number, reason: string, why: WarrenError, isOwn = false): void {
@@ -284,8 +280,8 @@ export class Link {
     this.state = "closed";
     this.#owner.down(why, isOwn);
     this.#ready.reject(why);
-    this.#owner.state("closed");
-    this.#owner.report("close", { code, reason, reconnect: false, delayMs: null });
+    this.#owner.emit("state", "closed");
+    this.#owner.emit("close", { code, reason, reconnect: false, delayMs: null });
   }
 
   /** A browser can't see WebSocket pings, so the client sends PINGs. Anything that is received counts as an answer. */
@@ -307,7 +303,7 @@ export class Link {
   #become(state: State): void {
     if (state === this.state) return;
     this.state = state;
-    this.#owner.state(state);
+    this.#owner.emit("state", state);
   }
 }
 

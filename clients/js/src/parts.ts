@@ -2,34 +2,40 @@
  * What a part of the client (presence, rpc, receipts, storage …) gets, and when it is called. The core knows parts by these functions alone,
  * so that an application bundles no part that it does not use. It has no code.
  */
+import type { Checks } from "./checks.js";
 import type { WarrenClient } from "./client.js";
+import type { Frame } from "./encode.js";
 import type { WarrenError } from "./error.js";
+import type { Link } from "./link.js";
 import type { AllOptions } from "./options.js";
 import type { Entry, Outbox, Waiting } from "./outbox.js";
 import type { AcceptedFrame, DroppedFrame, JoinedFrame, JoinPresence, PresenceFrame, ReceiptFrame } from "./protocol.js";
-import type { Gap, Joined, JoinOptions, Message, Position, State } from "./types.js";
+import type { Rooms } from "./rooms.js";
+import type { Gap, Joined, JoinOptions, Message, State } from "./types.js";
 
 /** What a part may use of its client. */
 export interface Host {
   readonly client: WarrenClient<any>;
   readonly options: AllOptions;
   readonly outbox: Outbox;
+  readonly rooms: Rooms;
+  readonly link: Link;
   readonly state: State;
   readonly user: string | null;
+  /** The checks of what goes out, if the client has them. */
+  readonly checks: Checks | undefined;
   /** A new id for a frame. */
   id(): string;
+  /** A frame as it is sent. Throws where JSON has no place for it. */
+  text(frame: Frame): string;
   /** A frame of the client itself. */
   control(type: string, room?: string, payload?: unknown): Entry;
   /** Why nothing can be asked now: the client is closed, or (`counts`: for what counts as a message) too much waits already. */
   fault(ref?: string, counts?: boolean): WarrenError | null;
-  /** The position in a room, and that of the last message that was passed on there. */
-  position(room: string): Position | null;
-  delivered(room: string): Position | null;
-  /** The last JOINED of a room, while we are in. */
-  joined(room: string): Joined | null;
-  /** Want to be in a room, without being the one who keeps it; `isKept`: the server, or `join()`, does. */
+  /** What is wrong with the name of a room. */
+  roomFault(name: string): WarrenError | null;
+  /** Want to be in a room, without being the one who keeps it: see `RoomPosition.isKept`. */
   want(room: string, presence?: JoinOptions["presence"]): void;
-  isKept(room: string): boolean;
   emit(event: string, value: unknown): void;
 }
 
@@ -54,11 +60,10 @@ export interface Part {
   stopped?(room: string): void;
   /** The client is no longer in a room: it has left it (null), or for this reason; `reason` is LEFT's. */
   forget?(room: string, why: WarrenError | null, reason?: string | null): void;
-  /** Messages of a room are lost, or withheld. */
+  /** Messages of a room are lost. */
   gap?(gap: Gap): void;
-  dropped?(frame: DroppedFrame): void;
-  /** A frame that only parts know. */
-  take?(frame: PresenceFrame | ReceiptFrame | AcceptedFrame): void;
+  /** A frame that parts know more of. */
+  take?(frame: PresenceFrame | ReceiptFrame | AcceptedFrame | DroppedFrame): void;
   /** A message is about to be passed on to listeners. */
   hand?(message: Message): void;
   /** A message of the outbox was accepted. */
@@ -67,6 +72,8 @@ export interface Part {
   refused?(ref: string | undefined, error: WarrenError): void;
   /** An entry will not be sent again. True: the part has settled it. */
   rejects?(entry: Waiting, error: WarrenError): boolean;
+  /** So many attempts in a row have opened no connection. `hasOpened`: whether one has since. */
+  neverOpened?(url: URL, tries: number, hasOpened: () => boolean): void;
   /** Whether it keeps as much as it may. */
   isFull?(): boolean;
   /** The positions or the outbox may be others than before. */

@@ -10,10 +10,21 @@ export class Delivery implements Part {
   readonly name = "receipts";
   readonly receipts: Receipts;
   readonly seen: SeenReports;
+  #host: Host;
 
   constructor(host: Host) {
+    this.#host = host;
     this.receipts = new Receipts(host);
     this.seen = new SeenReports(host);
+  }
+
+  /** The user has seen a room up to here, or up to the last message that was delivered there. Throws WarrenError for an invalid name. */
+  saw(name: string, position: { epoch?: string; seq?: number } | null | undefined): void {
+    const fault = this.#host.roomFault(name);
+    if (fault) throw fault;
+    const room = this.#host.rooms.get(name);
+    const { epoch, seq = 0 } = (position === undefined ? room?.delivered : position) ?? {};
+    if (epoch && seq > 0 && epoch === room?.position?.epoch) this.seen.saw(name, { epoch, seq });
   }
 
   opened(): void {

@@ -4,7 +4,6 @@
  */
 import type { WarrenClient } from "./client.js";
 import { WarrenError, deferred, rejected, type Deferred } from "./error.js";
-import { roomFault } from "./encode.js";
 import { Listeners } from "./listeners.js";
 import type { Host, Part } from "./parts.js";
 import type { DroppedFrame } from "./protocol.js";
@@ -246,7 +245,7 @@ export class RoomHolds implements Part {
   }
 
   hold(name: string, { presence, signal }: RoomOptions): Room<any> {
-    const fault = roomFault(name);
+    const fault = this.#host.roomFault(name);
     if (fault) throw fault;
     const { client } = this.#host;
     const room = new Room<any>(name, client, this);
@@ -256,7 +255,7 @@ export class RoomHolds implements Part {
     }
     this.#held.set(name, this.#of(name).add(room));
     room.until(onAbort(signal, () => void room.leave()));
-    const joined = this.#host.joined(name);
+    const joined = this.#host.rooms.get(name)?.last;
     const before = client.presence(name);
     if (!joined || (presence && !before)) this.#host.want(name, presence);
     else if (typeof presence === "object" && "info" in presence) before?.update(presence.info).catch(() => {}); // the event `error` reports it
@@ -274,7 +273,7 @@ export class RoomHolds implements Part {
     if (all.size) return;
     this.#held.delete(name);
     await null; // who takes it again at once (a component that is mounted anew) neither leaves nor joins
-    if (!this.#held.has(name) && !this.#host.isKept(name)) await this.#host.client.leave(name);
+    if (!this.#held.has(name) && !this.#host.rooms.get(name)?.isKept) await this.#host.client.leave(name);
   }
 
   entered(joined: Joined): void {
@@ -310,8 +309,9 @@ export class RoomHolds implements Part {
     this.#each(gap.room, (room) => room.gap(gap));
   }
 
-  dropped(frame: DroppedFrame): void {
-    this.#each(frame.room, (room) => room.dropped(frame));
+  take(frame: { type: string }): void {
+    const { type, room: name } = frame as DroppedFrame;
+    if (type === "DROPPED") this.#each(name, (room) => room.dropped(frame as DroppedFrame));
   }
 
   #of(name: string | undefined): Set<Room<any>> {

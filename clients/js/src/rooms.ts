@@ -3,13 +3,13 @@
  * to be passed on, and when. It knows no listeners, and writes nothing itself.
  */
 import { WarrenError, deferred } from "./error.js";
-import { controlText } from "./encode.js";
+import { controlFrame, type Frame } from "./encode.js";
 import type { AllOptions } from "./options.js";
 import type { Entry, Outbox, Waiting } from "./outbox.js";
 import type { JoinedFrame, JoinPresence, LeftFrame } from "./protocol.js";
 import { RoomPosition, type Numbered } from "./room_position.js";
 import { Timers } from "./timers.js";
-import type { Joined, Message, Position, Snapshot } from "./types.js";
+import type { Joined, Message, Position } from "./types.js";
 
 const REMEMBERED = 256; // ids of own acknowledged messages, to recognise them when a room is replayed
 
@@ -18,6 +18,7 @@ export interface RoomsOwner {
   readonly isOpen: boolean;
   readonly user: string | null;
   id(): string;
+  text(frame: Frame): string;
   joining(room: string): JoinPresence | undefined;
   /** A room was joined; return what JOINED tells the caller besides its position. */
   joined(frame: JoinedFrame): Pick<Joined, "presence">;
@@ -36,8 +37,9 @@ export class Rooms {
   #rooms = new Map<string, RoomPosition>();
   #atConnect = new Set<string>(); // rooms that the server joined for us at our first connect
   #left = new Set<string>(); // rooms of #atConnect that we left
-  #mine = new Set<string>();
-  #known = new Map<string, Snapshot["rooms"][number]>(); // of a snapshot: rooms that nobody has wanted again yet
+  readonly mine = new Set<string>(); // ids of own messages that a replay may bring
+  /** Of a snapshot: what is known of rooms that nobody has wanted again yet. */
+  readonly known = new Map<string, Pick<RoomPosition, "position" | "grant" | "isKept">>();
   #timers: Timers;
   #options: AllOptions;
   #outbox: Outbox;
@@ -50,6 +52,10 @@ export class Rooms {
     this.#timers = new Timers(options);
   }
 
+  get all(): RoomPosition[] {
+    return [...this.#rooms.values()];
+  }
+
   get names(): string[] {
     return [...this.#rooms.keys()];
   }
@@ -60,17 +66,16 @@ export class Rooms {
 
   // ── wishes ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** Want to be in a room. The promise is settled by the next JOINED there. */
+  /** The promise of the next JOINED in a room, which is kept; `want` it next. */
   join(name: string): Promise<Joined> {
     const room = this.#room(name);
     const joined = deferred<Joined>();
     room.waiting.push(joined);
     room.isKept = true;
-    this.want(name);
     return joined.promise;
   }
 
-  /** The same, without a promise, and without keeping it. */
+  /** Want to be in a room. */
   want(name: string): void {
     this.#left.delete(name);
     const room = this.#room(name);
@@ -95,7 +100,7 @@ export class Rooms {
   /** The first connection: the server has joined some rooms for us. Return the JOINs to send first. */
   begin(joined: string[]): Entry[] {
     this.#atConnect = new Set(joined);
-    const wanted = [...this.#rooms.values()].filter(
+    const wanted = this.all.filter(
       ({ name, waiting }) => !isReserved(name) && (!this.#atConnect.has(name) || waiting.length || this.#owner.joining(name)),
     );
     for (const name of this.#atConnect) if (!this.#left.has(name)) this.#room(name).isKept = true;
@@ -105,13 +110,13 @@ export class Rooms {
   /** A later connection: return the JOINs for all our rooms, each with our position. */
   resume(user: string): Entry[] {
     if (this.#atConnect.size) this.#room(`@${user}`).isKept = true;
-    return [...this.#rooms.values()].filter(({ name }) => !isReserved(name, user)).map((room) => this.#joinFor(room));
+    return this.all.filter(({ name }) => !isReserved(name, user)).map((room) => this.#joinFor(room));
   }
 
   /** The connection is closed; with `why`, permanently. */
   down(why?: WarrenError): void {
     this.#timers.clear();
-    for (const room of this.#rooms.values()) {
+    for (const room of this.all) {
       room.disconnect();
       if (why) for (const joined of room.waiting.splice(0)) joined.reject(why);
     }
@@ -169,8 +174,8 @@ export class Rooms {
 
   /** An own message, of which no copy was wanted, was accepted, or is given up. */
   sent(id: string, name?: string, position: { epoch?: string; seq?: number } = {}): void {
-    this.#mine.add(id);
-    if (this.#mine.size > REMEMBERED) this.#mine.delete(this.#mine.values().next().value!);
+    this.mine.add(id);
+    if (this.mine.size > REMEMBERED) this.mine.delete(this.mine.values().next().value!);
     this.get(name)?.ack(position);
   }
 
@@ -189,27 +194,11 @@ export class Rooms {
     else this.#timers.cancel(room.name);
   }
 
-  // ── snapshots ────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-  snapshot(): Pick<Snapshot, "rooms" | "mine"> {
-    const rooms = [...this.#rooms.values()].filter(({ name }) => name !== "*");
-    const known = [...this.#known.values()];
-    return { rooms: [...known, ...rooms.map(({ name, since, grant, isKept }) => ({ name, position: since, grant, isKept }))], mine: [...this.#mine] };
-  }
-
-  restore({ rooms, mine }: Pick<Snapshot, "rooms" | "mine">): void {
-    for (const room of rooms) {
-      this.#known.set(room.name, room);
-      if (room.isKept) this.#room(room.name);
-    }
-    for (const id of mine) this.sent(id);
-  }
-
   // ── inside ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
   /** Whether this client sent the message without asking for a copy. */
   #isMine(id: string | undefined, entry: Waiting | undefined): boolean {
-    return entry?.kind === "message" ? !entry.echo : this.#mine.has(id!);
+    return entry?.kind === "message" ? !entry.echo : this.mine.has(id!);
   }
 
   /** Messages of a room are missing. Ask for them, unless they are in flight, or may be own messages that are not acknowledged yet. */
@@ -232,7 +221,7 @@ export class Rooms {
       const asked = room.request;
       const presence = this.#owner.joining(room.name);
       const payload = asked || presence ? { ...asked, presence } : undefined;
-      return controlText("JOIN", room.name, payload, id, this.#options.wall());
+      return this.#owner.text(controlFrame("JOIN", { room: room.name, payload, id }, this.#options.wall()));
     };
     return { id, kind: "JOIN", room: room.name, build };
   }
@@ -241,8 +230,8 @@ export class Rooms {
     let room = this.#rooms.get(name);
     if (!room) {
       this.#rooms.set(name, (room = new RoomPosition(name)));
-      Object.assign(room, this.#known.get(name));
-      this.#known.delete(name);
+      Object.assign(room, this.known.get(name));
+      this.known.delete(name);
     }
     return room;
   }

@@ -3,11 +3,12 @@
  * was accepted waits here for the message with its answer. Each promise is settled once, and `onPart` gets each part once, in order.
  * Bounded: the outbox limits what waits in it, and `outboxLimit` what waits here.
  */
+import { controlFrame } from "./encode.js";
 import { WarrenError, rejected } from "./error.js";
 import type { Entry, Waiting } from "./outbox.js";
 import type { Host, Part } from "./parts.js";
-import { cancelText, requestText } from "./request_text.js";
 import { Queue } from "./queue.js";
+import { requestFrame } from "./request_frame.js";
 import { cancelled, onAbort } from "./signal.js";
 import { Timers } from "./timers.js";
 import type { Message, RequestOptions, StreamOptions } from "./types.js";
@@ -49,7 +50,8 @@ export class Requests implements Part {
     const id = options.id ?? this.#host.id();
     let text: string;
     try {
-      text = requestText(service, payload, { ...options, id }, this.#host.options.wall());
+      this.#host.checks?.id(id);
+      text = this.#host.text(requestFrame(service, payload, { ...options, id }, this.#host.options.wall()));
     } catch (fault) {
       return rejected(fault);
     }
@@ -144,7 +146,7 @@ export class Requests implements Part {
     const isSent = entry.sentAt !== null && !this.#accepted.has(entry.id);
     this.rejects(entry, error);
     if (isSent) {
-      const build = () => cancelText(entry.id, this.#host.options.wall());
+      const build = () => JSON.stringify(controlFrame("CANCEL", { ref: entry.id }, this.#host.options.wall()));
       this.#host.outbox.first({ build });
     }
   }

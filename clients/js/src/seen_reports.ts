@@ -2,7 +2,7 @@
  * Up to where this user has seen rooms, and when that is said: at once at first, then at most once a second in each room, the last word each
  * time. It is said before the room is left or the client is closed, and again on the next connection.
  */
-import { controlText } from "./encode.js";
+import { controlFrame } from "./encode.js";
 import type { WarrenError } from "./error.js";
 import type { Host } from "./parts.js";
 import { Timers } from "./timers.js";
@@ -97,7 +97,7 @@ export class SeenReports {
     const build = () => {
       Object.assign(report, { isSaid: true, dueAt: this.#host.options.now() + EVERY_MS });
       const { epoch, seq } = report; // the newest, although it may have waited
-      return controlText("SEEN", room, { epoch, seq }, id, this.#host.options.wall());
+      return JSON.stringify(controlFrame("SEEN", { room, payload: { epoch, seq }, id }, this.#host.options.wall()));
     };
     this.#host.outbox.add({ id, kind: "SEEN", room, build, once: true, unanswered: true, yields });
   }
