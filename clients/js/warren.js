@@ -409,7 +409,7 @@ function unless(signal, what, promise, gaveUp) {
     first.reject(error);
     gaveUp?.(error);
   });
-  promise.then(first.resolve, first.reject).finally(quiet);
+  promise.finally(quiet).then(first.resolve, first.reject);
   return first.promise;
 }
 
@@ -1561,9 +1561,10 @@ var WarrenClient = class {
     const { rooms } = this.#session;
     const fault = (signal?.aborted ? cancelled("join", signal) : this.#session.roomFault(name)) ?? this.#session.fault();
     if (fault) return rejected(fault);
+    if (presence2) this.#session.part("presence").want(name, presence2);
     const isNew = !rooms.get(name);
     const joined = rooms.join(name);
-    this.#session.want(name, presence2);
+    this.#session.want(name);
     return unless(signal, "join", joined, () => isNew && this.leave(name));
   }
   leave(name) {

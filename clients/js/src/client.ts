@@ -141,9 +141,10 @@ export class WarrenClient<App = {}> {
     const { rooms } = this.#session;
     const fault = (signal?.aborted ? cancelled("join", signal) : this.#session.roomFault(name)) ?? this.#session.fault();
     if (fault) return rejected(fault);
+    if (presence) this.#session.part<Presence>("presence").want(name, presence);
     const isNew = !rooms.get(name);
     const joined = rooms.join(name);
-    this.#session.want(name, presence);
+    this.#session.want(name);
     return unless(signal, "join", joined, () => isNew && this.leave(name));
   }
 

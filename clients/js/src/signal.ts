@@ -28,6 +28,6 @@ export function unless<Value>(
     first.reject(error);
     gaveUp?.(error);
   });
-  promise.then(first.resolve, first.reject).finally(quiet);
+  promise.finally(quiet).then(first.resolve, first.reject);
   return first.promise;
 }
