@@ -115,6 +115,7 @@ function watchPage(page, back, away) {
 var PROTOCOL = "warren.v1";
 var NO_ANSWER = 4e3;
 var LONGEST_TIMER_MS = 2 ** 31 - 1;
+var WAKE_PAUSE_MS = 1e3;
 var DIAGNOSED_AT = 3;
 var Link = class {
   state = "idle";
@@ -140,6 +141,7 @@ var Link = class {
   #hasOpened = false;
   #openedAt = -Infinity;
   #heardAt = 0;
+  #dialledAt = -Infinity;
   #notBefore = 0;
   // the server wants us to stay away until then
   #moving = false;
@@ -232,7 +234,9 @@ var Link = class {
     const { wakeTimeoutMs, now } = this.#options;
     if (this.state === "waiting" && now() >= this.#notBefore) {
       this.#tries = 0;
-      this.#dial();
+      const wait = this.#dialledAt + WAKE_PAUSE_MS - now();
+      if (wait > 0) this.#timers.after("dial", wait, () => void this.#dial());
+      else this.#dial();
     } else if (this.state === "connecting" && !this.#timers.has("woken")) {
       this.#timers.after("woken", wakeTimeoutMs, () => this.#fail("connection", `no WELCOME within ${wakeTimeoutMs} ms after a wake-up`));
     }
@@ -259,6 +263,7 @@ var Link = class {
   async #dial() {
     const life = ++this.#life;
     this.#timers.clear();
+    this.#dialledAt = this.#options.now();
     this.#become("connecting");
     if (life !== this.#life) return;
     const patience = this.#options.connectTimeoutMs;
@@ -1349,6 +1354,9 @@ var Session = class {
   }
   neverOpened(url, tries, hasOpened) {
     this.each((part) => part.neverOpened?.(url, tries, hasOpened));
+    if (this.find("diagnosis")) return;
+    const message = `no connection in ${tries} attempts; does WARREN_GATEWAY_ORIGINS allow this page?`;
+    this.emit("error", new WarrenError("never_opened", message, { retry: true }));
   }
   frame(data) {
     let frame;
@@ -1752,7 +1760,8 @@ async function diagnose(url, tries, { fetch: fetch2, origin, patienceMs }) {
   const failed = `no WebSocket could be opened at ${place} in ${tries} ${tries === 1 ? "attempt" : "attempts"}`;
   const [reached, why] = await isThere(url, fetch2, patienceMs);
   const from = origin ? `this page's origin, ${origin}, is` : "the origin of this page is";
-  const refusal = `${from} not one that the gateway allows (WARREN_GATEWAY_ORIGINS; the gateway logs refused origins)`;
+  const mend = `WARREN_GATEWAY_ORIGINS${origin ? `=${origin} allows it` : " lists those"}; the gateway logs upgrade_refused`;
+  const refusal = `${from} not one that the gateway allows (${mend})`;
   const proxy = "a proxy in between does not forward the upgrade";
   const away = `the address is wrong, the server is down, its certificate is invalid, or this page's policy forbids the request`;
   const text = reached ? `${failed}, although the host answers HTTP. Usual causes: ${refusal}; ${url.pathname} is not the gateway's path; ${proxy}` : `${failed}, and nothing answers HTTP there either (${why}): ${away}. If the server is up after all: ${refusal}`;
@@ -2519,6 +2528,7 @@ var Room = class {
   // as the client is
   #error = null;
   // why it is left, unless by ourselves
+  #watched = null;
   #quiet = [];
   /** Made by `client.room()`. */
   constructor(name, client, owner) {
@@ -2601,8 +2611,15 @@ var Room = class {
   // ── for the part ─────────────────────────────────────────────────────────────────────────────────────────────────────────
   /** We are in. */
   entered(joined) {
+    this.watch(joined.presence);
     this.#joined.resolve(joined);
     this.#become("joined");
+  }
+  /** Tell listeners when the roster changes, which may be made later, for another who holds the room. */
+  watch(roster) {
+    if (!roster || roster === this.#watched) return;
+    this.#watched = roster;
+    this.#quiet.push(roster.on("change", (now) => this.#listeners.emit("presence", now)));
   }
   /** We are out, and will be in again. */
   away() {
@@ -2621,9 +2638,6 @@ var Room = class {
   dropped({ payload }) {
     this.#listeners.emit("dropped", payload);
     this.#put({ type: "DROPPED", lost: "dropped", room: this.name, payload });
-  }
-  changed(roster) {
-    this.#listeners.emit("presence", roster);
   }
   /** The client is closed, by itself (`isOwn`) or by the server: loops end. It may connect again, and is in the room then. */
   closed(why, isOwn) {
@@ -2709,7 +2723,7 @@ var RoomHolds = class {
     else if (typeof presence2 === "object" && "info" in presence2) before?.update(presence2.info).catch(() => {
     });
     const roster = client.presence(name);
-    if (roster) room2.until(roster.on("change", (now) => room2.changed(now)));
+    room2.watch(roster);
     if (joined) room2.entered({ ...joined, presence: roster });
     return room2;
   }
@@ -2721,7 +2735,8 @@ var RoomHolds = class {
     if (all.size) return;
     this.#held.delete(name);
     await null;
-    if (!this.#held.has(name) && !this.#host.rooms.get(name)?.isKept) await this.#host.client.leave(name);
+    const position = this.#host.rooms.get(name);
+    if (position && !position.isKept && !this.#held.has(name)) await this.#host.client.leave(name);
   }
   entered(joined) {
     this.#each(joined.room, (room2) => room2.entered(joined));

@@ -162,8 +162,8 @@ export class WarrenClient<App = {}> {
    * The room as an object, with listeners, state and a loop over its messages of its own. The client joins it, and leaves it when the last
    * object has left; one that the server or `join()` has joined, it stays in. Throws WarrenError for an invalid name.
    */
-  room<Messages extends object>(name: string, options?: RoomOptions): Room<Messages>;
   room<Name extends string>(name: Name, options?: RoomOptions): Room<MessagesOf<App, Name>>;
+  room<Messages extends object>(name: string, options?: RoomOptions): Room<Messages>;
   room(name: string, options: RoomOptions = {}): Room<any> {
     return this.#session.part<RoomHolds>("room").hold(name, options);
   }

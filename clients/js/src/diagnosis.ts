@@ -21,7 +21,8 @@ export async function diagnose(url: URL, tries: number, { fetch, origin, patienc
   const failed = `no WebSocket could be opened at ${place} in ${tries} ${tries === 1 ? "attempt" : "attempts"}`;
   const [reached, why] = await isThere(url, fetch, patienceMs);
   const from = origin ? `this page's origin, ${origin}, is` : "the origin of this page is";
-  const refusal = `${from} not one that the gateway allows (WARREN_GATEWAY_ORIGINS; the gateway logs refused origins)`;
+  const mend = `WARREN_GATEWAY_ORIGINS${origin ? `=${origin} allows it` : " lists those"}; the gateway logs upgrade_refused`;
+  const refusal = `${from} not one that the gateway allows (${mend})`;
   const proxy = "a proxy in between does not forward the upgrade";
   const away = `the address is wrong, the server is down, its certificate is invalid, or this page's policy forbids the request`;
   const text = reached

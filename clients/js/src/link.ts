@@ -12,6 +12,7 @@ import { watchPage } from "./wake.js";
 const PROTOCOL = "warren.v1";
 const NO_ANSWER = 4000; // the client's own close code: the server was silent
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
+const WAKE_PAUSE_MS = 1_000; // between two attempts, however often the page or the network comes and goes
 const DIAGNOSED_AT = 3; // attempts without an open WebSocket
 
 export interface LinkOwner {
@@ -43,6 +44,7 @@ export class Link {
   #hasOpened = false;
   #openedAt = -Infinity;
   #heardAt = 0;
+  #dialledAt = -Infinity;
   #notBefore = 0; // the server wants us to stay away until then
   #moving = false;
   #isProbing = false;
@@ -139,7 +141,9 @@ export class Link {
     const { wakeTimeoutMs, now } = this.#options;
     if (this.state === "waiting" && now() >= this.#notBefore) {
       this.#tries = 0; // what failed before is no sign that the next attempt will
-      this.#dial();
+      const wait = this.#dialledAt + WAKE_PAUSE_MS - now();
+      if (wait > 0) this.#timers.after("dial", wait, () => void this.#dial());
+      else this.#dial();
     } else if (this.state === "connecting" && !this.#timers.has("woken")) {
       // an attempt from before may hang
       this.#timers.after("woken", wakeTimeoutMs, () => this.#fail("connection", `no WELCOME within ${wakeTimeoutMs} ms after a wake-up`));
@@ -170,6 +174,7 @@ export class Link {
   async #dial(): Promise<void> {
     const life = ++this.#life;
     this.#timers.clear();
+    this.#dialledAt = this.#options.now();
     this.#become("connecting");
     if (life !== this.#life) return; // a listener has closed the client
     const patience = this.#options.connectTimeoutMs;

@@ -28,6 +28,7 @@ export class Room<Messages extends object = Record<string, unknown>> implements 
   #queues = new Set<Queue<RoomItem<Messages>>>();
   #isClosed = false; // as the client is
   #error: WarrenError | null = null; // why it is left, unless by ourselves
+  #watched: Roster<any> | null = null;
   #quiet: (() => void)[] = [];
 
   /** Made by `client.room()`. */
@@ -135,8 +136,16 @@ export class Room<Messages extends object = Record<string, unknown>> implements 
 
   /** We are in. */
   entered(joined: Joined): void {
+    this.watch(joined.presence);
     this.#joined.resolve(joined);
     this.#become("joined");
+  }
+
+  /** Tell listeners when the roster changes, which may be made later, for another who holds the room. */
+  watch(roster: Roster<any> | null): void {
+    if (!roster || roster === this.#watched) return;
+    this.#watched = roster;
+    this.#quiet.push(roster.on("change", (now) => this.#listeners.emit("presence", now)));
   }
 
   /** We are out, and will be in again. */
@@ -159,10 +168,6 @@ export class Room<Messages extends object = Record<string, unknown>> implements 
   dropped({ payload }: DroppedFrame): void {
     this.#listeners.emit("dropped", payload);
     this.#put({ type: "DROPPED", lost: "dropped", room: this.name, payload });
-  }
-
-  changed(roster: Roster<any>): void {
-    this.#listeners.emit("presence", roster);
   }
 
   /** The client is closed, by itself (`isOwn`) or by the server: loops end. It may connect again, and is in the room then. */
@@ -260,7 +265,7 @@ export class RoomHolds implements Part {
     if (!joined || (presence && !before)) this.#host.want(name, presence);
     else if (typeof presence === "object" && "info" in presence) before?.update(presence.info).catch(() => {}); // the event `error` reports it
     const roster = client.presence(name);
-    if (roster) room.until(roster.on("change", (now) => room.changed(now)));
+    room.watch(roster);
     if (joined) room.entered({ ...joined, presence: roster });
     return room;
   }
@@ -273,7 +278,8 @@ export class RoomHolds implements Part {
     if (all.size) return;
     this.#held.delete(name);
     await null; // who takes it again at once (a component that is mounted anew) neither leaves nor joins
-    if (!this.#held.has(name) && !this.#host.rooms.get(name)?.isKept) await this.#host.client.leave(name);
+    const position = this.#host.rooms.get(name); // it may be left already
+    if (position && !position.isKept && !this.#held.has(name)) await this.#host.client.leave(name);
   }
 
   entered(joined: Joined): void {

@@ -187,6 +187,9 @@ export class Session implements Host {
 
   neverOpened(url: URL, tries: number, hasOpened: () => boolean): void {
     this.each((part) => part.neverOpened?.(url, tries, hasOpened));
+    if (this.find("diagnosis")) return;
+    const message = `no connection in ${tries} attempts; does WARREN_GATEWAY_ORIGINS allow this page?`;
+    this.emit("error", new WarrenError("never_opened", message, { retry: true }));
   }
 
   frame(data: string): void {

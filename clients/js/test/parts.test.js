@@ -40,6 +40,23 @@ test("the core joins, sends and hears, and says which part is missing", async ()
   assert.deepEqual([client.rooms, client.counters.waiting], [["r"], 0]);
 });
 
+test("without the part diagnosis, the core says in short that nothing opens, once", async () => {
+  FakeSocket.all = [];
+  const clock = new FakeClock();
+  const client = new WarrenClient("ws://warren.test/ws", { WebSocket: FakeSocket, random: () => 0.5, ...clock.options() });
+  const errors = [];
+  client.on("error", ({ code, message }) => errors.push([code, message]));
+  client.connect();
+  for (let n = 0; n < 6; n++) {
+    await settled();
+    FakeSocket.all.at(-1).drop();
+    await clock.pass(30_000);
+  }
+  const [said, ...more] = errors.filter(([code]) => code === "never_opened");
+  assert.match(said[1], /in 3 attempts; does WARREN_GATEWAY_ORIGINS allow this page\?/);
+  assert.deepEqual(more, []);
+});
+
 test("a part is told what happens, and may use the client", async () => {
   const told = [];
   const part = (host) => ({

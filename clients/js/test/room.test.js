@@ -84,6 +84,19 @@ test("leave() of the client ends all who hold the room, without an error", async
   await assert.rejects(room.send("CHAT", "x"), { code: "closed", message: /left r/ });
 });
 
+test("one who leaves in the moment in which the client leaves, or is taken out, leaves once", async () => {
+  const s = scene();
+  const socket = await s.open();
+  const [r, q] = [s.client.room("r"), s.client.room("q")];
+  for (const name of ["r", "q"]) socket.joined(name);
+  r.leave();
+  s.client.leave("r");
+  q.leave();
+  socket.say({ type: "LEFT", room: "q", payload: { reason: "removed" } });
+  await settled();
+  assert.deepEqual(socket.of("LEAVE").map(({ room }) => room), ["r"]);
+});
+
 test("listeners of a room hear its messages alone, and none after it is left", async () => {
   const s = scene();
   const socket = await s.open();
@@ -272,9 +285,9 @@ test("presence is live, and asked for once", async () => {
   assert.deepEqual([joins.length, joins[1].payload.presence], [2, { watch: true, info: "here" }]);
   socket.joined("r", { presence: { watching: true }, recovered: true });
   const changes = [];
-  room.on("presence", (roster) => changes.push(roster.count.users));
+  for (const each of [room, plain]) each.on("presence", (roster) => changes.push(roster.count.users));
   socket.presence("r", { page: true, after: "", joined: [{ user: "bob", proof: "1" }], digest: "0000000000000001" });
-  assert.deepEqual([[...room.presence.keys()], [...plain.presence.keys()], changes], [["bob"], ["bob"], [1]]);
+  assert.deepEqual([[...room.presence.keys()], [...plain.presence.keys()], changes], [["bob"], ["bob"], [1, 1]]);
   s.client.room("r", { presence: { info: "away" } });
   assert.deepEqual(socket.last.payload, { update: "away" });
   const [{ presence }, { users }] = [await room.joined, room.roster.count];

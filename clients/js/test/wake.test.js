@@ -89,6 +89,20 @@ test("who waits for the next attempt makes it at once, once, and begins with a s
   assert.equal(s.sockets.length, before + 2);
 });
 
+test("a network that comes and goes all the time makes one attempt a second at most", async () => {
+  const s = woken();
+  await s.open();
+  s.socket.drop();
+  const before = s.sockets.length;
+  for (let n = 0; n < 100; n++) {
+    s.page.say("online");
+    await s.clock.pass(100);
+    if (s.client.state === "connecting") s.socket.drop();
+  }
+  assert.ok(s.sockets.length - before <= 11, String(s.sockets.length - before));
+  assert.ok(s.sockets.length - before >= 9);
+});
+
 test("an attempt that hangs is given up 3 s after a wake-up, however often the page wakes", async () => {
   const s = woken();
   s.client.connect();
@@ -99,8 +113,8 @@ test("an attempt that hangs is given up 3 s after a wake-up, however often the p
   }
   assert.equal(s.client.state, "waiting");
   assert.deepEqual(s.log.errors.map(({ message }) => message), ["no WELCOME within 3000 ms after a wake-up"]);
-  await s.clock.pass(500);
   s.page.say("online");
+  await settled();
   s.socket.welcome();
   await s.clock.pass(5_000);
   assert.equal(s.client.state, "open");
