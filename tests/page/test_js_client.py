@@ -92,7 +92,7 @@ async def until_joined(page: Page, times: int) -> None:
     """Wait until the room was joined so often."""
 
     async def joined() -> bool:
-        return (await heard(page))["joined"] == times
+        return bool((await heard(page))["joined"] == times)
 
     await eventually(joined)
 
@@ -144,7 +144,7 @@ async def test_a_page_that_is_online_again_replaces_a_dead_connection_and_misses
         await page.context.set_offline(False)
 
         async def dials() -> bool:
-            return (await heard(page))["states"].count("connecting") == 2
+            return bool((await heard(page))["states"].count("connecting") == 2)
 
         await eventually(dials)
         proxy.slow()  # whoever comes now gets through
@@ -153,7 +153,7 @@ async def test_a_page_that_is_online_again_replaces_a_dead_connection_and_misses
         await proxy.cut()  # the next attempt is hours away
 
         async def waits() -> bool:
-            return (await heard(page))["states"][-1] == "waiting"
+            return bool((await heard(page))["states"][-1] == "waiting")
 
         await eventually(waits)
         await page.evaluate(say, 3)
@@ -164,7 +164,7 @@ async def test_a_page_that_is_online_again_replaces_a_dead_connection_and_misses
         await page.evaluate(say, 4)
 
         async def complete() -> bool:
-            return (await heard(page))["chats"] == [1, 2, 3, 4]
+            return bool((await heard(page))["chats"] == [1, 2, 3, 4])
 
         await eventually(complete)
         found = await heard(page)

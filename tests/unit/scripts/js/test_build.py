@@ -38,7 +38,7 @@ class Copy:
 
     def build(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run it, without types."""
-        command = ["node", self._folder / "scripts/js/build.mjs", self._tools, *arguments]
+        command: list[str | Path] = ["node", self._folder / "scripts/js/build.mjs", self._tools, *arguments]
         return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
     def edit(self, name: str, old: str, new: str) -> None:
