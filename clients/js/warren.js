@@ -1834,8 +1834,12 @@ var Contacts = class {
   }
   /** Watch nobody any more. */
   close() {
+    this.quiet();
     this.set([]);
   }
+  /** For the client: called by `close()`. */
+  quiet = () => {
+  };
   /** For the client: this is known of a user now. */
   take(user, isOnline) {
     if (!this.#online.has(user)) return;
@@ -2133,7 +2137,7 @@ var Presence = class {
     const own = this.#view();
     const watch = (users, { signal } = {}) => {
       const view = this.#view().set(users);
-      onAbort(signal, () => view.close());
+      view.quiet = onAbort(signal, () => view.close());
       return view;
     };
     this.contacts = Object.assign((users) => own.set(users), { watch });
