@@ -26,7 +26,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from embedded.broker_reachability import unreachable
-from embedded.settings import with_origins
+from embedded.settings import TRIAL_NAMESPACES, with_origins
 from rabbit_nodes.child import Child, end_all
 from rabbit_nodes.node import RabbitNode
 from rabbit_nodes.ports import PORTS_VARIABLE, free_port, is_free
@@ -132,6 +132,9 @@ def service_env(amqp_url: str) -> dict[str, str]:
         "WARREN_ROUTER_STOP_DEADLINE_MS": "3000",
         "PYTHONUNBUFFERED": "1",
     }
+    if not (os.environ.get("WARREN_NAMESPACES") or os.environ.get("WARREN_NAMESPACES_FILE")):
+        # what the page can show: who is there, who has seen what, and a service that answers
+        mine["WARREN_NAMESPACES"] = TRIAL_NAMESPACES
     return mine | dict(os.environ) | {"WARREN_AMQP_URL": amqp_url}
 
 

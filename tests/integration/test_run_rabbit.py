@@ -123,6 +123,20 @@ async def test_two_gateways_talk_and_ctrl_c_ends_all_in_five_seconds(run: Run) -
     assert list(run.folder.iterdir()) == []
 
 
+async def test_the_page_has_all_that_it_can_show(run: Run) -> None:
+    """Rooms tell who is there and who has seen what, and the service that the page offers answers."""
+    await run.up()
+    async with await connect(run.url(1), user="ann") as ann, await connect(run.url(2), user="bob") as bob:
+        await bob.expect("JOINED", room="default")
+        await ann.send("JOIN", "chat:lobby", {"presence": {"watch": True}}, id="j")
+        joined = await ann.expect("JOINED", room="chat:lobby")
+        assert joined["payload"]["presence"]["watching"] is True
+        await ann.send("CHAT", "chat:lobby", 1, id="c", receipt="written")
+        assert (await ann.expect("RECEIPT", room="chat:lobby"))["payload"]["complete"] is True
+        await bob.send("REQUEST", payload={"how": "are you?"}, id="r", service="echo")
+        assert (await bob.expect("RESPONSE"))["payload"] == {"how": "are you?"}
+
+
 async def test_what_it_prints_is_true(run: Run) -> None:
     """When it says that it runs, every shard is spoken for; the command that it prints notifies a client; the
     page may connect.

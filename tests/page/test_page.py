@@ -134,7 +134,7 @@ class Window:
 
     @property
     def status(self) -> Locator:
-        return self.page.locator("#status")
+        return self.page.locator("#status-text")
 
     def join(self) -> None:
         self.page.get_by_role("button", name="Join").click()
@@ -423,6 +423,84 @@ def test_a_window_that_the_gateway_throws_out_comes_back(windows: Two):
     assert ann.seqs() == bob.seqs() == ["1", "2", "3"]
 
 
+def test_what_was_said_before_is_read_on_demand(windows: Two, browser: Browser, port: int):
+    """One who comes later sees what was said before, page by page up to the beginning, in order and once; the
+    button goes with the first message.
+    """
+    ann, _ = windows
+    room = ann.page.get_by_label("Room", exact=True).input_value()
+    expect(ann.page.locator("#earlier")).to_be_hidden()
+    for number in range(5):
+        ann.say(f"early {number}")
+    expect(ann.page.locator(".sending")).to_have_count(0)
+    eve = Window(browser, "eve").open(port, port + 1, room)
+    eve.join()
+    ann.say("while eve is there")
+    expect(eve.row("while eve is there")).to_have_count(1)
+    eve.page.get_by_role("button", name="Earlier messages").click()
+    expect(eve.page.locator(".message")).to_have_count(6)
+    assert eve.seqs() == ["1", "2", "3", "4", "5", "6"]
+    expect(eve.page.locator("#earlier")).to_be_hidden()
+    eve.context.close()
+    assert eve.complaints == []
+
+
+def test_a_service_can_be_asked(windows: Two):
+    """The answer and how long it took stand below the form; one that may not be called is told by its code,
+    and neither shows as a message.
+    """
+    ann, _ = windows
+    ann.page.get_by_role("button", name="Ask").click()
+    answer = ann.page.locator("#answer")
+    expect(answer).to_contain_text(re.compile(r'^\{"how":"are you\?"\} after \d+ ms$'))
+    ann.page.locator("#service").fill("nobody")
+    ann.page.get_by_role("button", name="Ask").click()
+    expect(answer).to_contain_text("forbidden: You may not call this service")
+    expect(ann.page.locator(".message")).to_have_count(0)
+
+
+def test_one_who_waits_to_reconnect_sees_how_long_and_need_not(windows: Two):
+    """The seconds count down where nobody hears them; the button tries at once, and the waiting is over."""
+    ann, bob = windows
+    ann.page.evaluate("""() => {
+      window.Real = window.WebSocket;
+      window.WebSocket = class extends EventTarget {
+        constructor() { super(); setTimeout(() => this.onclose?.({code: 1006, reason: ''})); }
+        close() {}
+      };
+      window.sockets.at(-1).close();
+    }""")
+    countdown = ann.page.locator("#countdown")
+    expect(countdown).to_have_text(re.compile(r"^in \d+ s$"))
+    expect(countdown).to_have_attribute("aria-hidden", "true")
+    ann.page.evaluate("() => { window.WebSocket = window.Real; }")
+    ann.page.evaluate("document.getElementById('retry-now').click()")
+    expect(ann.status).to_contain_text("connected to 127.0.0.1:")
+    expect(countdown).to_be_hidden()
+    bob.say("there you are")
+    expect(ann.row("there you are")).to_have_count(1)
+
+
+def test_only_what_others_say_is_read_aloud(windows: Two):
+    """Each message once and without its numbers; many at once by how many they are; nothing that one wrote
+    oneself, and no typing.
+    """
+    ann, bob = windows
+    live = "[...document.querySelectorAll('[aria-live], [role=status], [role=alert], [role=log]')].map(e => e.id || e.className)"
+    assert set(ann.page.evaluate(live)) == {"status-text", "trouble", "news", "notified", "answer"}
+    ann.say("to myself")
+    bob.say("to ann")
+    expect(ann.page.locator("#news")).to_have_text("bob: to ann")
+    expect(bob.page.locator("#news")).to_have_text("ann: to myself")
+    expect(ann.row("to myself").locator("details")).not_to_have_attribute("open", "")
+    ann.page.evaluate("""async () => {
+      const { News } = await import('/demo/news.js');
+      const news = new News(document.getElementById('news'));
+      for (const n of [1, 2, 3]) news.tell('bob', `${n}`);
+    }""")
+    expect(ann.page.locator("#news")).to_have_text("3 new messages")
+
+
 def test_leaving_ends_the_connection(windows: Two):
     """Leave closes the socket and writing is no longer possible; joining again begins anew."""
     ann, bob = windows
@@ -498,7 +576,7 @@ def test_a_cut_emoji_is_refused_and_the_next_message_goes(windows: Two):
           document.getElementById('composer').requestSubmit();
         }"""
     )
-    expect(ann.page.locator(".failed .meta")).to_contain_text("half of a surrogate pair")
+    expect(ann.page.locator(".failed .why")).to_contain_text("half of a surrogate pair")
     for number in range(6):
         ann.say(f"fine {number}")
     expect(bob.page.locator(".message")).to_have_count(6)
@@ -646,6 +724,10 @@ def test_every_text_has_enough_contrast(browser: Browser, port: int, scheme: str
           Object.assign(trouble, { hidden: false, textContent: 'trouble' });
           document.getElementById('notified').className = 'wide note bad';
           document.getElementById('typing').textContent = 'bob is typing';
+          for (const details of document.querySelectorAll('details')) details.open = true;
+          document.getElementById('retry').hidden = false;
+          document.getElementById('countdown').textContent = 'in 3 s';
+          document.getElementById('earlier').hidden = false;
         }"""
     )
     # In one go: whatever is seen next writes the ticks anew.

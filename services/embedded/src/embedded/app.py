@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-from embedded.echo_service import EchoService
+from embedded.echo_service import SERVICE, EchoService
 from embedded.page import Page, find_clients
 from embedded.settings import EmbeddedSettings
 from embedded.trial_key import TrialKey
@@ -49,6 +49,7 @@ class Embedded:
             self.topology,
             gateways=self.addresses,
             origins=settings.origins,
+            services=[SERVICE],
         )
         self._echo = EchoService(self.page_bus, self.topology)
         self._router_tracing = self._tracing("router")
