@@ -5,6 +5,7 @@ application was given.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -46,6 +47,7 @@ class Client:
         self._tolerated: dict[str, set[int]] = {}
         self._refusal: int | None = None
         self._unclaimed: list[Event] = []
+        self._kinds: Counter[str] = Counter()
         self._news = asyncio.Condition()
         self._upgrades: asyncio.Queue[Upgrade] = asyncio.Queue()
         self._tasks: list[asyncio.Task[None]] = []
@@ -181,7 +183,7 @@ class Client:
         """Return the first event of one of these kinds."""
         try:
             async with asyncio.timeout(self.patience(within)), self._news:
-                await self._news.wait_for(lambda: any(self.all_told(event) for event in events))
+                await self._news.wait_for(lambda: any(self._kinds[event] for event in events))
         except TimeoutError:
             raise Breach(why) from None
         return next(each for each in self.events if each["event"] in events)
@@ -288,6 +290,7 @@ class Client:
             self.record("told", event)
             async with self._news:
                 self.events.append(event)
+                self._kinds[event["event"]] += 1
                 self._unclaimed.append(event)
                 self._news.notify_all()
             if event["event"] == "token":
