@@ -5,7 +5,7 @@ commands, on a gateway, a router and RabbitMQ.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from typing import Any
 
 import aio_pika
@@ -113,7 +113,10 @@ async def test_notifications_arrive_once_and_their_receipts_say_so(
     """To a room, a user, a connection and all; JSON, bytes, batches; repeats; accepted, written and seen."""
     await doors.start()
     url = installation.gateway.url
-    async with await connect(url, user="ann", subprotocol=MSGPACK) as ann, await connect(url, user="bob") as bob:
+    async with (
+        await connect(url, user="ann", subprotocol=MSGPACK) as ann,
+        await connect(url, user="bob") as bob,
+    ):
         await ann.join("read:a")
         sent = await doors.notify(room("read:a"), {"text": "é"}, type="deal.done", id="n1", receipt="written")
         told = await sent.receipt()
@@ -142,7 +145,7 @@ async def test_notifications_arrive_once_and_their_receipts_say_so(
         nobody = await (await doors.notify(user("nobody"), 1, receipt="accepted")).receipt()
         assert (nobody.users, nobody.complete) == (0, True)
         assert len(bob.of_type("NOTIFICATION", room="@bob")) == 2_500
-        with pytest.raises(NotificationRefused, match="too large.*WARREN_ROUTER_NOTIFY_BYTES"):
+        with pytest.raises(NotificationRefused, match=r"too large.*WARREN_ROUTER_NOTIFY_BYTES"):
             await (await doors.notify("all", "x" * 70_000, receipt="accepted")).receipt()
         with pytest.raises(InvalidNotification, match="reserved type"):
             await doors.notify("all", 1, type="JOINED")
@@ -187,6 +190,7 @@ async def test_services_answer_in_one_piece_and_in_parts(installation: Installat
     await doors.start()
     url = installation.gateway.url
     async with await connect(url, user="ann", subprotocol=MSGPACK) as ann:
+
         async def ask(service: str, ref: str, payload: Any = None, **fields: Any) -> None:
             await ann.send("REQUEST", service=service, id=ref, payload=payload, **fields)
 
@@ -272,8 +276,10 @@ async def test_events_are_heard_once_in_order_and_poison_is_set_aside(
         await eve.publish("talk.of.town", "meanwhile")
     await doors.start()
     await eventually(lambda: kept[-1:] == ["meanwhile"])
-    kinds = [(event.event, event.room, event.came) for event in live if event.user == "eve"]
-    assert kinds[:2] == [("client.connected", "@eve", True), ("room.joined", "talk.of.town", True)]
+    told = [(event.event, event.room, event.came) for event in live if event.user == "eve"]
+    assert told.count(("client.connected", "@eve", True)) == 1
+    assert told.count(("room.joined", "talk.of.town", True)) == 1
+    assert len({event.key for event in live}) == len(live)
     async with await aio_pika.connect(installation.url) as connection:
         channel = await connection.channel()
         dead = await (await channel.get_queue(f"{installation.prefix}.app.audit.dead")).get(no_ack=True)
@@ -317,6 +323,10 @@ async def test_hooks_decide(installation: Installation, doors: Backend) -> None:
         assert (error["code"], error["retry"]) == ("unavailable", True)
 
 
+async def named(rooms: Awaitable[Any], wanted: dict[str, Any]) -> bool:
+    return wanted in (await rooms)["rooms"]
+
+
 @pytest.mark.parametrize("way", ["amqp", "http"])
 async def test_every_verb_of_control_works(
     installation: Installation, doors: Backend, api_port: int, way: str
@@ -335,7 +345,9 @@ async def test_every_verb_of_control_works(
             page = await control.presence(room(place), limit=1)
             assert [member["user"] for member in page["members"]] == ["ann"]
             assert [member["user"] async for member in control.members(room(place), page=1)] == ["ann", "bob"]
-            published = await control.publish(room(place), {"x": 1}, id="p1", wait_ms=5_000, receipt="written")
+            published = await control.publish(
+                room(place), {"x": 1}, id="p1", wait_ms=5_000, receipt="written"
+            )
             assert (published["id"], published["users"], published["written"]) == ("p1", 2, 1)
             assert (await control.publish(room(place), {}, id="p1", wait_ms=5_000))["duplicate"] is True
             await ann.expect("NOTIFICATION", room=place)
@@ -348,8 +360,9 @@ async def test_every_verb_of_control_works(
             assert [message["payload"] for message in history["messages"]] == [{"x": 1}, "AQ==", "bye"]
             explained = await control.explain(room(place), "p1")
             assert (explained["id"], explained["seq"]) == ("p1", published["seq"])
-            rooms = await control.rooms("place.")
-            assert {"room": place, "connections": 2} in rooms["rooms"]
+            here = {"room": place, "connections": 2}
+            # a list of rooms may be some seconds old
+            await eventually(lambda: named(control.rooms("place."), here), 20.0, every_s=0.5)
             statuses = await control.status(["ann", "nobody"])
             assert [each["online"] for each in statuses["users"]] == [True, False]
             await control.remove(room(place), user="bob", reason="out")
@@ -360,11 +373,11 @@ async def test_every_verb_of_control_works(
             assert (await control.unblock(room(place), user="bob"))["lifted"] == 1
             await bob.join(place)
             assert "id" in await control.revoke(user("bob"), token_id="t1")
-            first = await control.disconnect(user("bob"), reason="enough", id="d1")
+            first = await control.disconnect(user("bob"), reason="enough", id=f"d-{way}")
             assert first["connections"] == 1
             assert (await bob.closed()) == (4006, "enough")
-            assert (await control.disconnect(user("bob"), id="d1")).get("duplicate") is True
-        with pytest.raises(CommandFailed, match="not_found|no such") as failed:
+            assert (await control.disconnect(user("bob"), id=f"d-{way}")).get("duplicate") is True
+        with pytest.raises(CommandFailed, match="not_found") as failed:
             await control.explain(room(place), "never")
         assert (failed.value.code, failed.value.status) == ("not_found", 404)
         with pytest.raises(CommandFailed, match="/receipt"):

@@ -1,1 +1,1 @@
-"""What decides: no asyncio, no sockets, no clock and no chance of its own."""
+"""What decides: no asyncio, no sockets, and no clock of its own."""

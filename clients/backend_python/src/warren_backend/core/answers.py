@@ -35,7 +35,7 @@ class _Kept:
 
 
 class MemoryAnswers:
-    """Keeps at most ``count`` answers and ``limit_bytes`` of them, each for ``ttl_s``; the oldest go first."""
+    """Keeps at most ``count`` answers and ``limit_bytes``, each for ``ttl_s``; the oldest go first."""
 
     def __init__(
         self,

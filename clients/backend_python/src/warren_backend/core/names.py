@@ -61,6 +61,11 @@ class Names:
         return name if name.startswith(f"{self.own}.") else f"{self.own}.{name}"
 
 
+def dead_of(queue: str) -> str:
+    """Return the name of the exchange and the queue that take what a queue sets aside."""
+    return f"{queue}.dead"
+
+
 def cancel_key(service: str) -> str:
     """Return the routing key by which a service hears that an answer is wanted no more."""
     return f"{service}.cancel"

@@ -1,8 +1,8 @@
 """Notification: one message of a backend to clients, checked by the rules of Warren before anything is sent,
 and written as an AMQP message or as an entry of a list.
 
-Pure: it makes no id and knows no time. What Warren knows alone (how large a payload may be) it does not
-check.
+Pure, but for the ids that it makes; it knows no time. What Warren alone knows (how large a payload
+may be) it does not check.
 """
 
 from __future__ import annotations
@@ -157,8 +157,8 @@ def _fault(notification: Notification) -> str | None:
         return f"invalid type {kind!r}: {remedy('invalid type')}"
     if kind not in _ORDINARY and _UPPER_CASE.fullmatch(kind) is not None:
         return f"reserved type {kind!r}: {remedy('reserved type')}"
-    if not ident or len(ident) > 255 or not ident.isprintable():
-        return f"invalid id {ident!r}: 1 to 255 printable characters"
+    if not ident.isprintable() or not 0 < len(ident.encode()) <= 255:
+        return f"invalid id {ident!r}: 1 to 255 bytes of printable characters"
     if ident.startswith("~"):
         return f"invalid id {ident!r}: {remedy('reserved message_id')}"
     if key is not None and (len(key) > 128 or not key.isprintable()):

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from warren_backend.core.names import Names, cancel_key
+from warren_backend.core.names import Names, cancel_key, dead_of
 from warren_backend.core.routes import EventRoute, HookRoute, ServiceRoute
 
 # A process that dies with a message takes the message's next try with it; so often, and it is set aside.
@@ -84,7 +84,7 @@ def event_queue(names: Names, route: EventRoute, nonce: str) -> Queue:
             arguments={"x-max-length": 100_000, "x-overflow": "drop-head"},
         )
     name = names.queue(route.queue)
-    dead = f"{name}.dead"
+    dead = dead_of(name)
     return Queue(
         name=name,
         exchange=names.events,

@@ -199,7 +199,7 @@ class Routes:
         """Add a service. Raises InvalidRoute."""
         if _PATTERN.fullmatch(route.pattern) is None:
             raise InvalidRoute(
-                f"{route.pattern!r} is no service: words of letters, digits, _ and -, or * and #, between dots"
+                f"{route.pattern!r} is no service: words of letters, digits, _ and -, or * and #, with dots"
             )
         for other in self.services:
             if patterns.overlap(route.pattern, other.pattern):

@@ -45,6 +45,8 @@ def explained(error: BaseException | None, url: URL | None = None) -> BackendErr
     """Return an error of this package that says the same, and what can be done about it."""
     if isinstance(error, BackendError):
         return error
+    if type(error) is AMQPConnectionError and error.__cause__ is not None:
+        error = error.__cause__  # what the operating system, or OpenSSL, said
     text = _text(error)
     where = f" at {shown(url)}" if url is not None else ""
     match error:

@@ -118,8 +118,8 @@ class Publisher:
             if number is None:
                 raise Overloaded(f"{len(self._outbox)} messages wait already{reason}") from None
             raise NotConfirmed(
-                f"the broker has not confirmed it within {timeout_s:g} s{reason}; under the same id it can be "
-                "sent again"
+                f"the broker has not confirmed it within {timeout_s:g} s{reason}; under the same id it can "
+                "be sent again"
             ) from None
         finally:
             if number is not None:

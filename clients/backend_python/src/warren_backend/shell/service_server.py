@@ -74,8 +74,8 @@ class ServiceServer:
             job.join(delivery)
             return
         if job is not None:
-            # What it has said so far is not kept, so it is answered from the beginning: clients have the parts
-            # numbered, and pass over what they have.
+            # What it has said so far is not kept, so it is answered anew: the parts are numbered, and what a
+            # client has already is passed over.
             self._tasks[job].cancel()
         try:
             request = request_of(message, self._names.durable_replies)
@@ -124,7 +124,10 @@ class ServiceServer:
                     return  # they come again by the new channel
                 if (left_s := job.request.timeout_s) is not None:
                     left_s -= time.monotonic() - came_at
-                    job.request = replace(job.request, timeout_s=max(0.0, left_s))
+                    if left_s <= 0:
+                        finished = True  # its client waits no longer
+                        return
+                    job.request = replace(job.request, timeout_s=left_s)
                 job.begun = True
                 if (said := await self._known(ident)) is not None:
                     await job.repeat(said)
