@@ -37,11 +37,31 @@ def installed(broker: Rabbit, folder: Path, env: Mapping[str, str]) -> Iterator[
     """Start an installation, and remove it."""
     broker.heal()
     topology = Topology(prefix=broker.prefix(), shards=SHARDS)
-    pods = Pods(broker.url, topology.prefix, SHARDS, folder)
+    with _running(broker.url, topology, folder, env) as made:
+        yield made
+    broker.heal()
+    broker.remove(topology)
+
+
+@contextmanager
+def installed_alone(broker: Rabbit, folder: Path, env: Mapping[str, str]) -> Iterator[Installation]:
+    """Start one under the default prefix, in a virtual host of its own, and remove that."""
+    broker.heal()
+    name = broker.prefix()
+    url = broker.node.add_vhost(name)
+    try:
+        with _running(url, Topology(shards=SHARDS), folder, env) as made:
+            yield made
+    finally:
+        broker.heal()
+        broker.node.delete_vhost(name)
+
+
+@contextmanager
+def _running(url: str, topology: Topology, folder: Path, env: Mapping[str, str]) -> Iterator[Installation]:
+    pods = Pods(url, topology.prefix, topology.shards, folder)
     try:
         (gateway,), (router,) = asyncio.run(pods.installation(1, 1, env))
-        yield Installation(broker.url, topology, gateway, router)
+        yield Installation(url, topology, gateway, router)
     finally:
         pods.close()
-        broker.heal()
-        broker.remove(topology)

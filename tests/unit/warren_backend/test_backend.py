@@ -78,9 +78,9 @@ async def test_it_runs_until_a_signal_comes() -> None:
     """And stops in order then."""
     backend = made()
     with Recording(backend):
-        running = asyncio.create_task(backend.run())
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
+        begun = asyncio.Event()
+        running = asyncio.create_task(backend.run(on_start=begun.set))
+        await begun.wait()
         await backend.notify("all", 1)
         os.kill(os.getpid(), signal.SIGTERM)
         await asyncio.wait_for(running, 5)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -83,14 +83,16 @@ class Backend(Routes):
         """
         self._wire = None
 
-    async def run(self, grace_s: float = GRACE_S) -> None:
-        """Serve until SIGTERM or SIGINT."""
+    async def run(self, grace_s: float = GRACE_S, on_start: Callable[[], object] | None = None) -> None:
+        """Serve until SIGTERM or SIGINT; ``on_start`` is called once everything is connected."""
         ended = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, ended.set)
         try:
             await self.start()
+            if on_start is not None:
+                on_start()
             await ended.wait()
         finally:
             for number in (signal.SIGTERM, signal.SIGINT):
