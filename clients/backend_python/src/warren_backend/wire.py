@@ -4,6 +4,7 @@ them, and decides nothing.
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from collections.abc import Iterable, Sequence
@@ -101,9 +102,10 @@ class AmqpWire:
         deadline = time.monotonic() + grace_s
         for server in self._servers:
             await server.consumer.drain()
-        for server in self._servers:
-            await server.stop(max(0.0, deadline - time.monotonic()))
+        await asyncio.gather(*(server.stop(grace_s) for server in self._servers))
         self._servers = []
+        for publisher in (self._replies, self._notifier.publisher, self._commander.publisher):
+            await publisher.emptied(deadline - time.monotonic())
         await self._notifier.stop()
         self._commander.stop()
         self._replies.stop()

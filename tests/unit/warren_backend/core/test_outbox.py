@@ -93,6 +93,16 @@ def test_all_that_waits_can_be_taken_out() -> None:
     assert (len(outbox), outbox.next(), outbox.fits(1 << 40)) == (0, None, True)
 
 
+def test_what_is_given_up_while_nothing_is_written_leaves_nothing_behind() -> None:
+    """However long the broker is away."""
+    outbox: Outbox[str] = Outbox(Limits())
+    outbox.add("first", 1)
+    for _ in range(10_000):
+        outbox.settle(outbox.add("x", 1))
+    assert len(outbox._unwritten) < 200
+    assert taken(outbox) == [(1, "first")]
+
+
 class Walk(RuleBasedStateMachine):
     """An outbox against a list: what is written since the last end of a channel are the oldest, in order."""
 

@@ -151,8 +151,11 @@ async def test_when_the_client_waits_no_longer_it_is_not_told() -> None:
             stopped.set()
 
     job = job_of(hang, replies, expiration_ms=10)
-    await job.work()
+    await job.work(0.01)
     assert (replies.told, job.kept, stopped.is_set()) == ([], None, True)
+    job.request = request_of(Incoming(routing_key="s", body=b"", reply_to="durable"), "durable")
+    await job.work(0.01)
+    assert b'"code":"timeout"' in replies.told[0][1]
 
 
 async def test_a_large_answer_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:

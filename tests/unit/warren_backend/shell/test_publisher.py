@@ -188,6 +188,22 @@ async def test_what_finds_no_place_waits_in_order_and_then_is_told() -> None:
     assert bodies(channel) == [0, 1, 2]
 
 
+async def test_one_can_wait_for_what_is_on_its_way() -> None:
+    """For so long, and no longer; where there is nothing, not at all."""
+    publisher, channel = Publisher("p", "ex"), ScriptedChannel()
+    await publisher.emptied(60)
+    task = asyncio.create_task(publisher.publish(MESSAGE, 60))
+    await turns()
+    await publisher.emptied(0.01)
+    assert not task.done()
+    async with serving(publisher, channel):
+        waiting = asyncio.create_task(publisher.emptied(60))
+        await turns()
+        channel.published[0].ack()
+        await waiting
+        await task
+
+
 async def test_at_the_end_all_who_wait_are_told() -> None:
     """And nobody may come later."""
     publisher = Publisher("p", "ex")

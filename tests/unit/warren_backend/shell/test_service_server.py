@@ -149,6 +149,24 @@ async def test_a_cancel_stops_the_work() -> None:
         assert side.told() == []
 
 
+async def test_a_cancel_at_once_and_a_limit_of_the_service_end_the_work_too() -> None:
+    """Nothing is left open."""
+    asked = []
+
+    async def hang(request: Request) -> Any:
+        asked.append(request.id)
+        await asyncio.Event().wait()
+
+    async with serving(hang, timeout_s=0.02) as side:
+        await side.ask("a")
+        await side.cancel("a")  # before its task has run at all
+        await eventually(lambda: side.channel.settled == [("ack", 1)])
+        assert asked == []
+        await side.ask("b")
+        await eventually(lambda: side.channel.settled == [("ack", 1), ("ack", 3)])
+        assert asked == ["ann~b"]
+
+
 async def test_a_cancel_among_the_requests_is_passed_over() -> None:
     """A pattern like # hears them, too."""
     async with serving(echo) as side:

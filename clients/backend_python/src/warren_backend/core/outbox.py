@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 T = TypeVar("T")
+
+# So many numbers may be left behind by what was given up, beyond as many as wait.
+SLACK: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,10 @@ class Outbox(Generic[T]):
             return None
         self._bytes -= waiting.size
         self._written -= waiting.written
+        if len(self._unwritten) > 2 * len(self._waiting) + SLACK:
+            # what was given up before it could be written leaves its number behind
+            self._unwritten = [each for each, found in self._waiting.items() if not found.written]
+            heapq.heapify(self._unwritten)
         return waiting.item
 
     def again(self, number: int) -> None:

@@ -13,6 +13,7 @@ from warren_backend.core.messages import HeaderValue, Incoming, Outgoing
 CANCEL_TYPE: Final = "CANCEL"
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 INTERNAL: Final = Refused("internal", "The service has failed.")
+TIMEOUT: Final = Refused("timeout", "The service took too long.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

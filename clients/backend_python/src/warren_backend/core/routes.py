@@ -45,6 +45,7 @@ FR = TypeVar("FR", bound="Callable[[Request], Any]")
 class ServiceRoute:
     """A service: at most ``concurrency`` requests are worked on at once in this process, and ``prefetch``
     taken in. ``waiting``: beyond so many in the queue clients are told ``overloaded`` at once.
+    ``timeout_s``: none may take longer, also where its client would wait, or its answer is durable.
     """
 
     pattern: str
@@ -53,6 +54,7 @@ class ServiceRoute:
     concurrency: int = 16
     prefetch: int = 32
     waiting: int = 10_000
+    timeout_s: float = 600.0
     answers: Answers | None = None
 
 
@@ -142,6 +144,7 @@ class Routes:
         concurrency: int = 16,
         prefetch: int = 0,
         waiting: int = 10_000,
+        timeout_s: float = 600.0,
         answers: Answers | None = None,
     ) -> Callable[[FR], FR]:
         """Answer the requests of clients to a service, or to those that fit a pattern.
@@ -159,6 +162,7 @@ class Routes:
                     concurrency=concurrency,
                     prefetch=prefetch or 2 * concurrency,
                     waiting=waiting,
+                    timeout_s=timeout_s,
                     answers=answers,
                 )
             )
@@ -207,6 +211,7 @@ class Routes:
                     f"the services {other.pattern!r} and {route.pattern!r} would both be asked the same"
                 )
         _positive(concurrency=route.concurrency, prefetch=route.prefetch, waiting=route.waiting)
+        _positive(timeout_s=route.timeout_s)
         self._free(route.queue, [each.queue for each in self.services])
         self.services.append(route)
 

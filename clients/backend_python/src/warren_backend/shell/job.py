@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from warren_backend.core.errors import BackendError, Refused
 from warren_backend.core.messages import Incoming
-from warren_backend.core.request import INTERNAL, Last, Part, Request, part_of, refusal
+from warren_backend.core.request import INTERNAL, TIMEOUT, Last, Part, Request, part_of, refusal
 from warren_backend.shell import tracing
 from warren_backend.shell.calling import call, in_parts, parts
 from warren_backend.shell.consumer import Delivery
@@ -38,6 +38,7 @@ class Job:
         self._publish = publish
         self.deliveries: list[Delivery] = []
         self.begun = False
+        self.finished = False
         self._said: list[Part] = []
         self._n = 0
         self._bytes = 0
@@ -57,10 +58,10 @@ class Job:
         for part in self._said:
             self._send(part, delivery.message)
 
-    async def work(self) -> None:
-        """Answer. Nothing that the application raises leaves it, but for the end of the task."""
+    async def work(self, timeout_s: float | None = None) -> None:
+        """Answer within ``timeout_s``. Nothing that the application raises leaves it."""
         request = self.request
-        limit = asyncio.timeout(request.timeout_s)
+        limit = asyncio.timeout(timeout_s)
         try:
             with tracing.continued(request.traceparent):
                 async with limit:
@@ -69,9 +70,9 @@ class Job:
             await self._refuse(refused)
         except Exception:  # noqa: BLE001 - whatever the application raises
             if limit.expired():
-                _log.warning(
-                    "%s took longer than its client waits (%s s)", request.service, request.timeout_s
-                )
+                _log.warning("%s took longer than it may (%s s)", request.service, timeout_s)
+                if request.durable:  # nobody else tells its client
+                    await self._refuse(TIMEOUT)
             else:
                 _log.exception("the service %s has failed", request.service)
                 await self._refuse(INTERNAL)

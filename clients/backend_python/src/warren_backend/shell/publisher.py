@@ -7,6 +7,7 @@ more. Whoever publishes is told that the broker has it, or why not. It knows no 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -124,6 +125,15 @@ class Publisher:
         finally:
             if number is not None:
                 self._settle(number)
+
+    async def emptied(self, timeout_s: float) -> None:
+        """Wait until the broker has all that was published, for at most so long."""
+        deadline = asyncio.get_running_loop().time() + timeout_s
+        while len(self._outbox) and (left := deadline - asyncio.get_running_loop().time()) > 0:
+            self._room.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await self._room.wait()
 
     def stop(self) -> None:
         """Tell all who wait that nothing more is sent."""

@@ -88,7 +88,7 @@ class ServiceServer:
         self._jobs[ident] = job
         task = asyncio.create_task(self._work(ident, job, time.monotonic()), name="warren-backend-request")
         self._tasks[job] = task
-        task.add_done_callback(lambda _: self._tasks.pop(job, None))
+        task.add_done_callback(lambda _: self._ended(ident, job))
 
     def cancel(self, delivery: Delivery) -> None:
         """Stop the work on a request that nobody waits for any more."""
@@ -114,34 +114,42 @@ class ServiceServer:
             for task in unfinished:
                 task.cancel()
             await asyncio.gather(*unfinished, return_exceptions=True)
-        await asyncio.gather(*self._finishing, return_exceptions=True)
+        await asyncio.sleep(0)  # what has just ended says so
+        while self._finishing:
+            await asyncio.gather(*self._finishing, return_exceptions=True)
 
     async def _work(self, ident: str, job: Job, came_at: float) -> None:
-        finished = False
-        try:
-            async with self._slots:
-                if not any(delivery.alive for delivery in job.deliveries):
-                    return  # they come again by the new channel
-                if (left_s := job.request.timeout_s) is not None:
-                    left_s -= time.monotonic() - came_at
-                    if left_s <= 0:
-                        finished = True  # its client waits no longer
-                        return
-                    job.request = replace(job.request, timeout_s=left_s)
-                job.begun = True
-                if (said := await self._known(ident)) is not None:
-                    await job.repeat(said)
-                else:
-                    await job.work()
-                    if job.kept is not None:
-                        await self._keep(ident, job.kept)
-                finished = True
-        finally:
-            if self._jobs.get(ident) is job:
-                del self._jobs[ident]
-            # a client that wants no more is no reason to ask again; that this process ends is one
-            again = (self._stopping and not finished) or (job.undelivered and job.request.durable)
-            self._later(self._settle(job, again=again))
+        async with self._slots:
+            if not any(delivery.alive for delivery in job.deliveries):
+                return  # they come again by the new channel
+            left_s = job.request.timeout_s
+            if left_s is not None:
+                left_s -= time.monotonic() - came_at
+                if left_s <= 0:
+                    job.finished = True  # its client waits no longer
+                    return
+                job.request = replace(job.request, timeout_s=left_s)
+            job.begun = True
+            if (said := await self._known(ident)) is not None:
+                await job.repeat(said)
+            else:
+                await job.work(
+                    self._route.timeout_s if left_s is None else min(left_s, self._route.timeout_s)
+                )
+                if job.kept is not None:
+                    await self._keep(ident, job.kept)
+            job.finished = True
+
+    def _ended(self, ident: str, job: Job) -> None:
+        """Settle a job's deliveries; it need not have begun."""
+        task = self._tasks.pop(job)
+        if self._jobs.get(ident) is job:
+            del self._jobs[ident]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("a request of %s could not be answered", self._route.pattern, exc_info=error)
+        # a client that wants no more is no reason to ask again; that this process ends is one
+        again = (self._stopping and not job.finished) or (job.undelivered and job.request.durable)
+        self._later(self._settle(job, again=again))
 
     async def _settle(self, job: Job, *, again: bool) -> None:
         await job.abandon()
