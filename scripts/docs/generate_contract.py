@@ -30,7 +30,7 @@ def files() -> dict[str, str]:
         "docs/reference/asyncapi.json": document,
         "docs/examples/warren_types.py": python_types(),
         "clients/backend_python/src/warren_backend/contract.py": backend_types(),
-        "clients/js/protocol.d.ts": typescript_types(),
+        "clients/js/src/protocol.ts": typescript_types(),
     }
 
 

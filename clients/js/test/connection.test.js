@@ -381,6 +381,7 @@ test("the error names the page's origin", async (t) => {
   s.client.connect();
   await refusedUpgrades(s, 3);
   assert.match(s.log.errors[0].message, /this page's origin, https:\/\/app.example, is not one that the gateway allows/);
+  assert.match(s.log.errors[0].message, /WARREN_GATEWAY_ORIGINS=https:\/\/app.example allows it; the gateway logs upgrade_refused/);
 });
 
 test("a socket that never answers counts as a failed upgrade", async () => {

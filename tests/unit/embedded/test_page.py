@@ -64,7 +64,6 @@ async def test_all_that_the_page_needs_is_served(scene: Scene):
         "/demo/style.css": "text/css",
         "/demo/icon.svg": "image/svg+xml",
         "/js/warren.js": "text/javascript",
-        "/js/lib/link.js": "text/javascript",
     }.items():
         answer = await scene.client.get(path)
         assert (path, answer.status, answer.content_type) == (path, 200, kind)
@@ -73,7 +72,7 @@ async def test_all_that_the_page_needs_is_served(scene: Scene):
 
 @pytest.mark.parametrize(
     "path",
-    ["/js/package.json", "/js/test/rooms.test.js", "/demo/../js/README.md", "/demo/%2e%2e/js/README.md"],
+    ["/js/package.json", "/js/src/link.ts", "/js/test/rooms.test.js", "/demo/../js/README.md", "/demo/%2e%2e/js/README.md"],
 )
 async def test_nothing_else_is_served(scene: Scene, path: str):
     """Other files of the checkout can't be had."""

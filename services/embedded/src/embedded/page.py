@@ -26,7 +26,7 @@ from warren.topology import ALL, Topology
 
 MAX_BYTES = 256 * 1024
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".html": "text/html"}
-_FOLDERS = {"/demo": "demo", "/js": "js", "/js/lib": "js/lib"}  # path ▶ folder below clients/
+_FOLDERS = {"/demo": "demo", "/js": "js"}  # path ▶ folder below clients/
 _HEADERS = {
     "Cache-Control": "no-cache",
     "X-Content-Type-Options": "nosniff",
