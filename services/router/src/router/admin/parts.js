@@ -38,7 +38,7 @@ export class Table {
       el("thead", { role: "rowgroup" }, el("tr", { role: "row" }, ...head)),
       this.rows,
     );
-    this.scroll = el("div", { class: "scroll", role: "region", "aria-label": caption, tabindex: "0" }, this.table);
+    this.scroll = el("div", { class: "scroll", role: "group", "aria-label": caption, tabindex: "0" }, this.table);
     this.element = el("div", { class: "table" }, this.scroll, this.none);
   }
 
