@@ -285,11 +285,11 @@ def test_the_overview_shows_the_whole_installation(tab: Tab, warren: Installatio
         ("Connections", "3"),
         ("Users", "2"),
         ("Rooms", "2"),
-        ("Members in rooms", "6"),  # all are in the room "default" too
+        ("Members", "6"),  # all are in the room "default" too
         ("Gateways", "2"),
     ):
         expect(tile(name)).to_have_text(value)
-    expect(page.get_by_text("are spoken for, and RabbitMQ takes what is published")).to_be_visible()
+    expect(page.get_by_text("are spoken for, and the broker takes what is published")).to_be_visible()
     for name, rows in (("Routers", 1), ("Gateways", 2), ("Shards", 4)):
         expect(page.get_by_role("table", name=name, exact=True).locator("tbody tr")).to_have_count(rows)
     chart = page.get_by_role("img", name=re.compile("^Connections from .* connections now 3, at most"))

@@ -21,6 +21,8 @@ def test_one_is_due_at_each_even_second_and_once():
     assert samples.due(10_999) == 10_000
     samples.take(sample(10_000))
     assert (samples.due(11_999), samples.due(12_000), samples.due(17_500)) == (0, 12_000, 16_000)
+    samples.skip(12_000)
+    assert (samples.due(12_000), times(samples)) == (0, [10_000])
 
 
 def test_the_oldest_go():

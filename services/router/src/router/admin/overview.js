@@ -24,7 +24,7 @@ export function overview(context) {
     connections: new Tile("Connections"),
     users: new Tile("Users"),
     rooms: new Tile("Rooms"),
-    members: new Tile("Members in rooms"),
+    members: new Tile("Members"),
     in_rate: new Tile("Messages in"),
     out_rate: new Tile("Messages out"),
     error_rate: new Tile("Errors"),
@@ -100,8 +100,8 @@ export function joined(known, more) {
 
 const BROKER = {
   up: "",
-  blocked: "RabbitMQ holds back what is published (a memory or disk alarm): messages wait until it ends.",
-  away: "The router that answers has lost RabbitMQ: what is shown is as of before, and messages wait.",
+  blocked: "The broker holds back what is published (a memory or disk alarm): messages wait until it ends.",
+  away: "The router that answers has lost the broker: what is shown is as of before, and messages wait.",
 };
 
 /** What is wrong with the installation, in words; or that nothing is. */
@@ -120,7 +120,7 @@ function show(state, now) {
   }
   const found = wrong.filter(Boolean);
   state.className = found.length ? "state bad" : "state";
-  say(state, found.length ? found.join(" ") : `All ${counted(now.shards, "shard")} are spoken for, and RabbitMQ takes what is published. As of ${time(now.at)}.`);
+  say(state, found.length ? found.join(" ") : `All ${counted(now.shards, "shard")} are spoken for, and the broker takes what is published. As of ${time(now.at)}.`);
 }
 
 const NOTES =
@@ -137,7 +137,7 @@ const ROUTERS = [
   { name: "Behind", number: true, cell: (each) => count(each.behind) },
   { name: "Lag", number: true, cell: (each) => lag(each.lag_ms) },
   { name: "Waiting", number: true, cell: (each) => count(each.waiting) },
-  { name: "RabbitMQ", cell: (each) => ({ up: "up", blocked: "holds back", away: "away" })[each.broker] },
+  { name: "Broker", cell: (each) => ({ up: "up", blocked: "holds back", away: "away" })[each.broker] },
   { name: "Memory", number: true, cell: (each) => bytes(each.memory) },
   { name: "Runs for", number: true, cell: (each) => duration(each.uptime) },
 ];
@@ -154,7 +154,7 @@ const GATEWAYS = [
   { name: "Runs for", number: true, cell: (each) => duration(each.uptime) },
 ];
 const SHARDS = [
-  { name: "Shard", number: true, cell: (each) => String(each.shard) },
+  { name: "Shard", cell: (each) => String(each.shard) },
   { name: "Spoken for by", cell: (each) => each.speakers.join(", ") || "nobody" },
   { name: "Stands by", cell: (each) => each.standbys.join(", ") || "–" },
   { name: "Behind", number: true, cell: (each) => count(each.behind) },

@@ -29,6 +29,10 @@ class Samples:
         at = now_ms - now_ms % EVERY_MS
         return at if at != self._last_ms else 0
 
+    def skip(self, at_ms: int) -> None:
+        """Take none for this time."""
+        self._last_ms = at_ms
+
     def take(self, sample: Sample) -> None:
         """Keep a sample. Where the clock was set back those of the future go."""
         while self._ring and self._ring[-1].at >= sample.at:

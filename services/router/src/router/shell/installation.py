@@ -37,12 +37,14 @@ class Installation:
         Who has just begun to listen has not heard everyone yet, and takes none: it would show an installation
         that shrinks and grows again.
         """
-        if not self._peers.heard_every_gateway(self._context.clock.monotonic()):
-            return
         at_ms = self._samples.due(self._context.clock.wall_us() // 1_000)
-        if at_ms:
-            self._rates.look(self._peers.gateways)
+        if not at_ms:
+            return
+        self._rates.look(self._peers.gateways)
+        if self._peers.heard_every_gateway(self._context.clock.monotonic()):
             self._samples.take(self._figures().sample(at_ms))
+        else:
+            self._samples.skip(at_ms)
 
     def answer(self, body: asked.Asked) -> asked.Told | Problem:
         """Return what was asked for."""
