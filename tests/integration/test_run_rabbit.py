@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import psutil
 import pytest
@@ -39,11 +39,11 @@ runpy.run_module("scripts.dev.run_rabbit", run_name="__main__")
 
 
 def _three_ports() -> int:
-    """Return a free port whose next two are free too."""
+    """Return a free port whose next two, tenth and eleventh are free too."""
     for _ in range(50):
         port = free_port()
         with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
-            for each in (port + 1, port + 2):
+            for each in (port + 1, port + 2, port + 10, port + 11):
                 stack.enter_context(contextlib.closing(socket.socket())).bind(("127.0.0.1", each))
             return port
     raise RuntimeError("no three free ports side by side")
@@ -154,6 +154,12 @@ async def test_what_it_prints_is_true(run: Run) -> None:
         f"127.0.0.1:{run.port}",
         f"127.0.0.1:{run.port + 1}",
     ]
+    key = run.text().split("with the key ")[1].split()[0]
+    for number in (10, 11):
+        router = f"http://127.0.0.1:{run.port + number}"
+        assert f"{router}/admin/" in run.text()
+        asked = Request(f"{router}/v1/overview", headers={"Authorization": f"Bearer {key}"})
+        assert (await _json(asked))["gateways"] == 2
     origin = page.split("/?")[0]
     async with await connect(run.url(1), user="ann", origin=origin) as ann:
         await ann.expect("JOINED", room="default")
@@ -163,7 +169,7 @@ async def test_what_it_prints_is_true(run: Run) -> None:
         assert (await ann.expect("NOTIFICATION", room="default"))["payload"] == {"text": "from the backend"}
 
 
-async def _json(url: str) -> Any:
+async def _json(url: str | Request) -> Any:
     return json.loads(await asyncio.to_thread(lambda: urlopen(url, timeout=10).read()))
 
 

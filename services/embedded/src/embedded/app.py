@@ -81,6 +81,11 @@ class Embedded:
         return f"http://{_shown(api.host)}:{api.port}" if api.port else ""
 
     @property
+    def admin(self) -> str:
+        """The admin page's address; empty where it is off."""
+        return f"{self.api}/admin/" if self.api and self.settings.router.api.admin else ""
+
+    @property
     def internal(self) -> list[tuple[str, str]]:
         """Each part's name and where its probes and metrics are; known once the parts have started."""
         router = (self.settings.router.probes.internal_host, self.router.probes.port)
