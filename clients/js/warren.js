@@ -299,15 +299,15 @@ var Link = class {
     const { token, grant, user, manual } = this;
     const socket = transport ? transport({ url, protocols, token, grant, user, manual, unopened: this.#hasOpened ? 0 : this.#unopened }) : new WebSocket(url.href, protocols);
     this.#socket = socket;
-    socket.onopen = () => void (this.#hasOpened = true);
+    let isOpen = false;
+    socket.onopen = () => void (this.#hasOpened = isOpen = true);
     socket.onmessage = ({ data }) => {
       this.#hasOpened = true;
       this.#heardAt = this.#options.now();
       this.#owner.frame(data);
     };
     socket.onclose = ({ code, reason }) => this.#lost(code, reason);
-    socket.onerror = () => {
-    };
+    socket.onerror = () => isOpen || this.#lost(1006, "");
   }
   #fail(code, message, cause) {
     this.#letGo(NO_ANSWER, "No answer");
@@ -325,6 +325,8 @@ var Link = class {
     if (!socket) return;
     if (!this.#hasOpened) this.#unopened++;
     socket.onopen = socket.onmessage = socket.onclose = null;
+    socket.onerror = () => {
+    };
     socket.close(code, reason);
   }
   #lost(code, reason) {
@@ -1224,6 +1226,14 @@ function isReserved(room2, user) {
 // src/session.ts
 var NAMELESS = /* @__PURE__ */ new Set(["invalid_format", "invalid_message"]);
 var TOLD = /* @__PURE__ */ new Set(["message", "REQUEST", "RECEIPT"]);
+function checkFrame({ type, seq, epoch, payload }) {
+  if (typeof type !== "string") throw new TypeError("no type");
+  const isJoined = type === "JOINED";
+  if (seq == null && !isJoined) return;
+  const found = isJoined ? payload : { epoch, seq, missed: 0 };
+  const areNumbers = [found.seq, found.missed ?? 0].every((n) => Number.isSafeInteger(n) && n >= 0);
+  if (typeof found.epoch !== "string" || !areNumbers) throw new TypeError(`${type} without a position`);
+}
 var Session = class {
   client;
   options;
@@ -1267,12 +1277,12 @@ var Session = class {
     return part;
   }
   /** Tell all parts. */
-  each(tell) {
-    this.#parts.forEach(tell);
+  tell(name, ...what) {
+    for (const part of this.#parts) part[name]?.apply(part, what);
   }
   /** The positions or the outbox may have changed. */
   changed() {
-    this.each((part) => part.changed?.());
+    this.tell("changed");
   }
   // ── outgoing ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
   /** Why nothing can be sent now. `counts`: what is to be sent counts for `outboxLimit`. */
@@ -1325,27 +1335,27 @@ var Session = class {
     return void 0;
   }
   joined(frame) {
-    this.each((part) => part.joined?.(frame));
+    this.tell("joined", frame);
     return { presence: this.client.presence(frame.room) };
   }
   entered(joined) {
-    this.each((part) => part.entered?.(joined));
+    this.tell("entered", joined);
   }
   stopped(room2) {
-    this.each((part) => part.stopped?.(room2));
+    this.tell("stopped", room2);
   }
   forgot(room2, why, reason) {
-    this.each((part) => part.forget?.(room2, why, reason));
+    this.tell("forget", room2, why, reason);
   }
   gap(room2, since, position) {
     const gap = { room: room2, since, position };
-    this.each((part) => part.gap?.(gap));
+    this.tell("gap", gap);
     this.emit("gap", gap);
   }
   /** Pass on a message of the application. */
   hand(message) {
     this.rooms.handed(message);
-    this.each((part) => part.hand?.(message));
+    this.tell("hand", message);
     this.listeners.hand(message);
   }
   // ── what the connection says ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -1353,23 +1363,25 @@ var Session = class {
     this.listeners.emit(event, value);
   }
   neverOpened(url, tries, hasOpened) {
-    this.each((part) => part.neverOpened?.(url, tries, hasOpened));
+    this.tell("neverOpened", url, tries, hasOpened);
     if (this.find("diagnosis")) return;
     const message = `no connection in ${tries} attempts; does WARREN_GATEWAY_ORIGINS allow this page?`;
     this.emit("error", new WarrenError("never_opened", message, { retry: true }));
   }
+  /** A frame that is not what the protocol says is reported, and nothing else suffers. */
   frame(data) {
-    let frame;
     try {
-      frame = JSON.parse(data);
-      if (typeof frame?.type !== "string") throw new TypeError("no type");
-      decode(frame);
-      if (frame.type === "HISTORY") frame.payload.messages.forEach((message2) => decode(message2));
+      this.#take(JSON.parse(data));
     } catch (cause) {
-      const message2 = `the server sent an invalid message: ${cause.message}`;
-      return this.emit("error", new WarrenError("invalid_format", message2, { cause }));
+      const message = `the server sent an invalid message: ${cause.message}`;
+      this.emit("error", new WarrenError("invalid_format", message, { cause }));
     }
+  }
+  #take(frame) {
     const message = frame;
+    checkFrame(message);
+    decode(message);
+    if (frame.type === "HISTORY") frame.payload.messages.forEach((each) => decode(each));
     let isControl = true;
     this.outbox.answered(message.ref);
     switch (frame.type) {
@@ -1395,7 +1407,7 @@ var Session = class {
       case "ACCEPTED":
       case "DROPPED":
         if (frame.type === "DROPPED") this.rooms.get(frame.room)?.withheld(frame.payload?.seq ?? 0);
-        for (const part of this.#parts) part.take?.(frame);
+        this.tell("take", frame);
         if (frame.type === "PRESENCE") this.outbox.settle(frame.ref)?.resolve(frame.payload);
         break;
       case "RECONNECT":
@@ -1421,7 +1433,7 @@ var Session = class {
   /** The connection is closed; with `why`, permanently. */
   down(why, isOwn) {
     this.rooms.down(why);
-    this.each((part) => part.down?.(why, isOwn));
+    this.tell("down", why, isOwn);
     if (why) this.outbox.close(why);
     else this.outbox.disconnect();
     if (why) this.listeners.end(why);
@@ -1438,7 +1450,7 @@ var Session = class {
     if (!this.isOpen) return;
     this.outbox.open((text) => link.write(text), welcome.limits, first);
     this.#refresh(welcome.expires_at);
-    this.each((part) => part.opened?.());
+    this.tell("opened");
   }
   #acked(frame) {
     const entry = this.outbox.settle(frame.ref);
@@ -1446,7 +1458,7 @@ var Session = class {
     const { seq, epoch } = frame.payload ?? {};
     if (!entry.echo) this.rooms.sent(frame.ref, frame.room, frame.payload);
     entry.resolve({ id: frame.ref, room: frame.room, seq, epoch, ...entry.receipt?.promises });
-    this.each((part) => part.acked?.(entry, frame.room, seq));
+    this.tell("acked", entry, frame.room, seq);
   }
   #wasLeft(frame) {
     const entry = this.outbox.settle(frame.ref);
@@ -1462,7 +1474,7 @@ var Session = class {
     if (close !== void 0) Object.assign(this.link, { advice: reconnect ?? null, words: message, afterMs: retryAfterMs ?? 0 });
     if (entry?.kind === "JOIN" && retry) this.outbox.postpone(entry, retryAfterMs);
     else if (entry && (close === void 0 || reconnect === "no")) this.#reject(entry, error);
-    this.each((part) => part.refused?.(frame.ref, error));
+    this.tell("refused", frame.ref, error);
     const isTold = TOLD.has(entry?.kind ?? "") && !entry?.isRestored || code === "cancelled";
     if (!isTold) this.emit("error", error);
   }
@@ -1525,7 +1537,7 @@ var WarrenClient = class {
   }
   /** Close the connection and stay closed. Waiting messages are rejected with `closed`. Positions are kept for a later `connect()`. */
   close() {
-    this.#session.each((part) => part.closing?.());
+    this.#session.tell("closing");
     this.#session.link.close();
   }
   /**
@@ -1579,7 +1591,7 @@ var WarrenClient = class {
     const session = this.#session;
     const fault = session.roomFault(name);
     if (fault) return rejected(fault);
-    session.each((part) => part.leaving?.(name));
+    session.tell("leaving", name);
     session.rooms.leave(name);
     session.changed();
     return session.isOpen ? session.outbox.add(session.control("LEAVE", name)) : Promise.resolve();
@@ -1963,12 +1975,15 @@ var Roster = class {
   take(payload) {
     if (payload.watching !== void 0) return this.#becomes(payload.watching);
     if (payload.count === void 0) return;
+    const { users, connections } = payload.count;
+    const told = { version: payload.version, digest: BigInt(`0x${payload.digest}`), count: payload.count };
+    const ops = opsOf(payload);
+    if (![users, connections, told.version].every(Number.isSafeInteger)) throw new TypeError("PRESENCE without numbers");
     const before = JSON.stringify([this.count, this.countsOnly]);
     this.countsOnly = payload.counts_only === true;
     if (this.countsOnly) this.#clear();
     const isNews = this.#takeSeen(payload);
-    const told = { version: payload.version, digest: BigInt(`0x${payload.digest}`), count: payload.count };
-    const named = payload.page ? this.#takePage(payload, told) : this.#takeDiff(payload, told);
+    const named = payload.page ? this.#takePage(payload, told, ops) : this.#takeDiff(payload, told, ops);
     this.count = this.#told.count;
     if (named || before !== JSON.stringify([this.count, this.countsOnly])) this.#listeners.emit("change", this);
     if (isNews) this.#listeners.emit("seen", this);
@@ -1982,11 +1997,11 @@ var Roster = class {
     return page ? this.#seen.replace(seen, later) : this.#seen.take(seen);
   }
   // ── diffs ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
-  #takeDiff(payload, told) {
+  #takeDiff(payload, told, ops) {
     this.#told = told;
     this.#read?.diffs.push(payload);
     if (this.countsOnly) return false;
-    const changes = opsOf(payload).filter(([key, entry]) => this.#put(key, entry));
+    const changes = ops.filter(([key, entry]) => this.#put(key, entry));
     return changes.length > 0;
   }
   /** Set or remove (`entry` null) a member, and say so. Returns whether anything changed. */
@@ -2037,13 +2052,13 @@ var Roster = class {
       if (error.retry) this.#check();
     }
   }
-  #takePage(payload, told) {
+  #takePage(payload, told, ops) {
     if (this.countsOnly) {
       this.#told = told;
       this.#read = null;
       return false;
     }
-    const { after, more, joined = [] } = payload;
+    const { after, more } = payload;
     if (!this.#read && after === "") this.#read = newRead();
     const read = this.#read;
     if (read?.diffs.length === 0 || !this.#told || told.version >= this.#told.version) this.#told = told;
@@ -2052,7 +2067,7 @@ var Roster = class {
       this.#read = null;
       return false;
     }
-    const found = joined.map((member) => entryOf(member));
+    const found = ops;
     for (const [key, entry] of found) read.found.set(key, entry);
     const isLast = !more || found.length === 0;
     read.ranges.push({ last: isLast ? null : found.at(-1)[0], version: payload.version });

@@ -90,7 +90,7 @@ export class WarrenClient<App = {}> {
 
   /** Close the connection and stay closed. Waiting messages are rejected with `closed`. Positions are kept for a later `connect()`. */
   close(): void {
-    this.#session.each((part) => part.closing?.());
+    this.#session.tell("closing");
     this.#session.link.close();
   }
 
@@ -152,7 +152,7 @@ export class WarrenClient<App = {}> {
     const session = this.#session;
     const fault = session.roomFault(name);
     if (fault) return rejected(fault);
-    session.each((part) => part.leaving?.(name));
+    session.tell("leaving", name);
     session.rooms.leave(name);
     session.changed();
     return session.isOpen ? session.outbox.add(session.control("LEAVE", name)) : Promise.resolve();

@@ -214,14 +214,16 @@ export class Link {
       ? transport({ url, protocols, token, grant, user, manual, unopened: this.#hasOpened ? 0 : this.#unopened })
       : new (WebSocket as new (url: string, protocols: string[]) => Socket)(url.href, protocols);
     this.#socket = socket;
-    socket.onopen = () => void (this.#hasOpened = true);
+    let isOpen = false;
+    socket.onopen = () => void (this.#hasOpened = isOpen = true);
     socket.onmessage = ({ data }) => {
       this.#hasOpened = true;
       this.#heardAt = this.#options.now();
       this.#owner.frame(data as string);
     };
     socket.onclose = ({ code, reason }) => this.#lost(code, reason);
-    socket.onerror = () => {}; // the close event that follows says more
+    // a close event follows and says more; but not in Node 20, where none could be opened
+    socket.onerror = () => isOpen || this.#lost(1006, "");
   }
 
   #fail(code: string, message: string, cause?: unknown): void {
@@ -241,6 +243,7 @@ export class Link {
     if (!socket) return;
     if (!this.#hasOpened) this.#unopened++;
     socket.onopen = socket.onmessage = socket.onclose = null;
+    socket.onerror = () => {}; // some classes throw what nobody listens to
     socket.close(code, reason);
   }
 

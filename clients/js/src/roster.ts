@@ -43,6 +43,8 @@ interface Known<Info> {
   member: Member<Info>;
   proof: bigint;
 }
+/** What is to be set, or (null) removed. */
+type Op<Info> = [key: string, entry: Known<Info> | null];
 /** A read in progress. */
 interface Read<Info> {
   after: string;
@@ -140,12 +142,16 @@ export class Roster<Info = unknown> implements Iterable<Member<Info>> {
   take(payload: PresencePayload): void {
     if (payload.watching !== undefined) return this.#becomes(payload.watching);
     if (payload.count === undefined) return;
+    // what is no presence throws here, before anything is taken
+    const { users, connections } = payload.count;
+    const told: Told = { version: payload.version!, digest: BigInt(`0x${payload.digest}`), count: payload.count };
+    const ops = opsOf<Info>(payload);
+    if (![users, connections, told.version].every(Number.isSafeInteger)) throw new TypeError("PRESENCE without numbers");
     const before = JSON.stringify([this.count, this.countsOnly]);
     this.countsOnly = payload.counts_only === true;
     if (this.countsOnly) this.#clear();
     const isNews = this.#takeSeen(payload);
-    const told: Told = { version: payload.version!, digest: BigInt(`0x${payload.digest}`), count: payload.count };
-    const named = payload.page ? this.#takePage(payload, told) : this.#takeDiff(payload, told);
+    const named = payload.page ? this.#takePage(payload, told, ops) : this.#takeDiff(payload, told, ops);
     this.count = this.#told!.count;
     if (named || before !== JSON.stringify([this.count, this.countsOnly])) this.#listeners.emit("change", this);
     if (isNews) this.#listeners.emit("seen", this);
@@ -162,11 +168,11 @@ export class Roster<Info = unknown> implements Iterable<Member<Info>> {
 
   // ── diffs ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  #takeDiff(payload: PresencePayload, told: Told): boolean {
+  #takeDiff(payload: PresencePayload, told: Told, ops: Op<Info>[]): boolean {
     this.#told = told;
     this.#read?.diffs.push(payload);
     if (this.countsOnly) return false;
-    const changes = opsOf<Info>(payload).filter(([key, entry]) => this.#put(key, entry));
+    const changes = ops.filter(([key, entry]) => this.#put(key, entry));
     return changes.length > 0;
   }
 
@@ -225,13 +231,13 @@ export class Roster<Info = unknown> implements Iterable<Member<Info>> {
     }
   }
 
-  #takePage(payload: PresencePayload, told: Told): boolean {
+  #takePage(payload: PresencePayload, told: Told, ops: Op<Info>[]): boolean {
     if (this.countsOnly) {
       this.#told = told;
       this.#read = null;
       return false;
     }
-    const { after, more, joined = [] } = payload;
+    const { after, more } = payload;
     if (!this.#read && after === "") this.#read = newRead(); // the first page comes unasked
     const read = this.#read;
     if (read?.diffs.length === 0 || !this.#told || told.version >= this.#told.version) this.#told = told;
@@ -240,7 +246,7 @@ export class Roster<Info = unknown> implements Iterable<Member<Info>> {
       this.#read = null; // the members are proved without it
       return false;
     }
-    const found = joined.map((member) => entryOf<Info>(member));
+    const found = ops as [key: string, entry: Known<Info>][]; // of a page
     for (const [key, entry] of found) read.found.set(key, entry);
     const isLast = !more || found.length === 0;
     read.ranges.push({ last: isLast ? null : found.at(-1)![0], version: payload.version! });
@@ -293,6 +299,6 @@ function entryOf<Info>({ proof, ...member }: PresenceMember): [key: string, entr
 }
 
 /** What a diff says, one after the other: a key with its member, or null for one who has left. */
-function opsOf<Info>({ joined = [], left = [], updated = [] }: PresencePayload): [key: string, entry: Known<Info> | null][] {
+function opsOf<Info>({ joined = [], left = [], updated = [] }: PresencePayload): Op<Info>[] {
   return [...left.map((key): [string, null] => [key, null]), ...[...joined, ...updated].map((member) => entryOf<Info>(member))];
 }

@@ -14,7 +14,7 @@ import { Outbox, type Entry, type Waiting } from "./outbox.js";
 import type { Host, Part } from "./parts.js";
 import type { Presence } from "./presence.js";
 import type {
-  AckFrame, ErrorFrame, JoinedFrame, JoinPresence, LeftFrame, Message as ApplicationMessage, ServerFrame, WelcomeFrame,
+  AckFrame, ErrorFrame, JoinedFrame, JoinedPayload, JoinPresence, LeftFrame, Message as ApplicationMessage, ServerFrame, WelcomeFrame,
 } from "./protocol.js";
 import type { Numbered } from "./room_position.js";
 import { Rooms } from "./rooms.js";
@@ -25,6 +25,16 @@ const TOLD = new Set(["message", "REQUEST", "RECEIPT"]); // kinds of entries who
 
 /** The frames of the server itself, told apart by `type`. */
 type Control = Exclude<ServerFrame, ApplicationMessage>;
+
+/** Throws TypeError for what is no frame, or has no valid position where it has one. */
+function checkFrame({ type, seq, epoch, payload }: Message): void {
+  if (typeof type !== "string") throw new TypeError("no type");
+  const isJoined = type === "JOINED";
+  if (seq == null && !isJoined) return;
+  const found = isJoined ? (payload as JoinedPayload) : { epoch, seq, missed: 0 };
+  const areNumbers = [found.seq, found.missed ?? 0].every((n) => Number.isSafeInteger(n) && n! >= 0);
+  if (typeof found.epoch !== "string" || !areNumbers) throw new TypeError(`${type} without a position`);
+}
 
 export class Session implements Host {
   readonly client: WarrenClient<any>;
@@ -78,13 +88,13 @@ export class Session implements Host {
   }
 
   /** Tell all parts. */
-  each(tell: (part: Part) => void): void {
-    this.#parts.forEach(tell);
+  tell<Name extends Exclude<keyof Part, "name">>(name: Name, ...what: Parameters<NonNullable<Part[Name]>>): void {
+    for (const part of this.#parts) (part[name] as ((...what: unknown[]) => unknown) | undefined)?.apply(part, what);
   }
 
   /** The positions or the outbox may have changed. */
   changed(): void {
-    this.each((part) => part.changed?.());
+    this.tell("changed");
   }
 
   // ── outgoing ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -150,32 +160,32 @@ export class Session implements Host {
   }
 
   joined(frame: JoinedFrame): Pick<Joined, "presence"> {
-    this.each((part) => part.joined?.(frame));
+    this.tell("joined", frame);
     return { presence: this.client.presence(frame.room) };
   }
 
   entered(joined: Joined): void {
-    this.each((part) => part.entered?.(joined));
+    this.tell("entered", joined);
   }
 
   stopped(room: string): void {
-    this.each((part) => part.stopped?.(room));
+    this.tell("stopped", room);
   }
 
   forgot(room: string, why: WarrenError | null, reason?: string | null): void {
-    this.each((part) => part.forget?.(room, why, reason));
+    this.tell("forget", room, why, reason);
   }
 
   gap(room: string, since: Position | null, position: Position): void {
     const gap = { room, since, position };
-    this.each((part) => part.gap?.(gap));
+    this.tell("gap", gap);
     this.emit("gap", gap);
   }
 
   /** Pass on a message of the application. */
   hand(message: Message): void {
     this.rooms.handed(message);
-    this.each((part) => part.hand?.(message));
+    this.tell("hand", message);
     this.listeners.hand(message);
   }
 
@@ -186,24 +196,27 @@ export class Session implements Host {
   }
 
   neverOpened(url: URL, tries: number, hasOpened: () => boolean): void {
-    this.each((part) => part.neverOpened?.(url, tries, hasOpened));
+    this.tell("neverOpened", url, tries, hasOpened);
     if (this.find("diagnosis")) return;
     const message = `no connection in ${tries} attempts; does WARREN_GATEWAY_ORIGINS allow this page?`;
     this.emit("error", new WarrenError("never_opened", message, { retry: true }));
   }
 
+  /** A frame that is not what the protocol says is reported, and nothing else suffers. */
   frame(data: string): void {
-    let frame: Control;
     try {
-      frame = JSON.parse(data);
-      if (typeof frame?.type !== "string") throw new TypeError("no type");
-      decode(frame as Message);
-      if (frame.type === "HISTORY") frame.payload.messages.forEach((message) => decode(message as Message));
+      this.#take(JSON.parse(data));
     } catch (cause) {
       const message = `the server sent an invalid message: ${(cause as Error).message}`;
-      return this.emit("error", new WarrenError("invalid_format", message, { cause }));
+      this.emit("error", new WarrenError("invalid_format", message, { cause }));
     }
+  }
+
+  #take(frame: Control): void {
     const message = frame as Message;
+    checkFrame(message);
+    decode(message);
+    if (frame.type === "HISTORY") frame.payload.messages.forEach((each) => decode(each as Message));
     let isControl = true;
     this.outbox.answered(message.ref);
     switch (frame.type) {
@@ -229,7 +242,7 @@ export class Session implements Host {
       case "ACCEPTED":
       case "DROPPED":
         if (frame.type === "DROPPED") this.rooms.get(frame.room)?.withheld(frame.payload?.seq ?? 0);
-        for (const part of this.#parts) part.take?.(frame);
+        this.tell("take", frame);
         if (frame.type === "PRESENCE") this.outbox.settle(frame.ref)?.resolve(frame.payload);
         break;
       case "RECONNECT":
@@ -256,7 +269,7 @@ export class Session implements Host {
   /** The connection is closed; with `why`, permanently. */
   down(why?: WarrenError, isOwn?: boolean): void {
     this.rooms.down(why);
-    this.each((part) => part.down?.(why, isOwn));
+    this.tell("down", why, isOwn);
     if (why) this.outbox.close(why);
     else this.outbox.disconnect();
     if (why) this.listeners.end(why);
@@ -274,7 +287,7 @@ export class Session implements Host {
     if (!this.isOpen) return; // a listener has closed the client
     this.outbox.open((text) => link.write(text), welcome.limits, first);
     this.#refresh(welcome.expires_at);
-    this.each((part) => part.opened?.());
+    this.tell("opened");
   }
 
   #acked(frame: AckFrame): void {
@@ -283,7 +296,7 @@ export class Session implements Host {
     const { seq, epoch } = frame.payload ?? {};
     if (!entry.echo) this.rooms.sent(frame.ref, frame.room, frame.payload);
     entry.resolve({ id: frame.ref, room: frame.room, seq, epoch, ...entry.receipt?.promises });
-    this.each((part) => part.acked?.(entry, frame.room, seq));
+    this.tell("acked", entry, frame.room, seq);
   }
 
   #wasLeft(frame: LeftFrame): void {
@@ -301,7 +314,7 @@ export class Session implements Host {
     if (close !== undefined) Object.assign(this.link, { advice: reconnect ?? null, words: message, afterMs: retryAfterMs ?? 0 });
     if (entry?.kind === "JOIN" && retry) this.outbox.postpone(entry, retryAfterMs); // the room is still wanted
     else if (entry && (close === undefined || reconnect === "no")) this.#reject(entry, error);
-    this.each((part) => part.refused?.(frame.ref, error));
+    this.tell("refused", frame.ref, error);
     const isTold = (TOLD.has(entry?.kind ?? "") && !entry?.isRestored) || code === "cancelled"; // by the promise
     if (!isTold) this.emit("error", error);
   }
