@@ -7,35 +7,24 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import socket
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
-from urllib.error import URLError
 from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect
+from tests.support.js_site import await_page
 
 from rabbit_nodes.child import Child
 from rabbit_nodes.ports import free_port
 
 ROOT = Path(__file__).parents[2]
-START_S = 30.0
 END_S = 5.0
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 # Keeps every socket that the page opens, so that a test can misbehave on it.
 SOCKETS = """
   window.sockets = [];
@@ -70,7 +59,7 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
             [sys.executable, "-m", "embedded"], env={**env, "PORT": str(port)}, output=output, cwd=ROOT
         )
         try:
-            _await_page(child, port, log)
+            await_page(child, port, log)
             yield port
             began = time.monotonic()
             assert child.end(END_S) == 0, log.read_text()
@@ -80,30 +69,6 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     written = log.read_text()
     assert f"http://127.0.0.1:{port}" in written
     assert "Traceback" not in written, written
-
-
-def _await_page(child: Child, port: int, log: Path) -> None:
-    ends = time.monotonic() + START_S
-    while time.monotonic() < ends:
-        assert child.running, log.read_text()
-        with (
-            suppress(URLError, ConnectionError),
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=1),
-        ):
-            return
-        time.sleep(0.05)
-    pytest.fail(f"no page within {START_S} s:\n{log.read_text()}")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Return the system's Chromium."""
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    assert path, "Chromium is missing: apt-get install chromium"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 class Window:
