@@ -3,10 +3,10 @@ machine (`make run-rabbit`).
 
 The broker is the one in WARREN_AMQP_URL, or a private node that is started and removed again. Gateways listen
 on PORT (default 8080) and PORT + 1, the page on PORT + 2, and the routers' HTTP API, with the admin page, on
-PORT + 10 and PORT + 11, for a key that is made for each run. It says that all runs once a message goes through
-at once. Other ``WARREN_*`` variables reach the services as they are. Ctrl-C, or SIGTERM, ends everything
-within five seconds; if this process is killed, its children go with it. It never restarts a service: who
-kills one wants to see what happens.
+PORT + 10 and PORT + 11, for a key that is made for each run. It says that all runs once a message goes
+through at once. Other ``WARREN_*`` variables reach the services as they are. Ctrl-C, or SIGTERM, ends
+everything within five seconds; if this process is killed, its children go with it. It never restarts a
+service: who kills one wants to see what happens.
 """
 
 from __future__ import annotations
@@ -143,8 +143,8 @@ def service_env(amqp_url: str) -> dict[str, str]:
 
 
 def api_env(env: Mapping[str, str], folder: Path) -> tuple[dict[str, str], str]:
-    """Return what the routers need to serve the HTTP API, but for its port, and the key that opens it ("": the
-    caller has a file of keys).
+    """Return what the routers need to serve the HTTP API, but for its port, and the key that opens it
+    ("": the caller has a file of keys).
     """
     mine = {"WARREN_ROUTER_API_HOST": "127.0.0.1"}
     if env.get("WARREN_ROUTER_API_KEYS_FILE"):

@@ -97,7 +97,9 @@ async def test_a_kick_on_the_page_closes_a_real_client_wherever_it_is(
     await expect(first.get_by_text(re.compile("kim: online.*, 2 connections"))).to_be_visible()
     await first.get_by_role("button", name="Disconnect all …").click()
     await first.get_by_role("dialog").get_by_role("button", name="Disconnect kim").click()
-    await expect(first.locator(".outcome:visible")).to_have_text("2 connections of kim closed.", timeout=15_000)
+    await expect(first.locator(".outcome:visible")).to_have_text(
+        "2 connections of kim closed.", timeout=15_000
+    )
     for client in clients:
         assert (await client.closed())[0] == 4006
     await bob.publish("chat:kick", {"text": "still here"})

@@ -3,6 +3,7 @@
  * A command has an id of its own from the moment it is asked for, so doing it again after a failure counts
  * once.
  */
+import { newId } from "./api.js";
 import { announce, el, field, put, say } from "./dom.js";
 import { counted } from "./format.js";
 
@@ -16,13 +17,20 @@ const UNTIL = [
   ["0", "until it is lifted"],
 ];
 
+let dismissed = () => {};
+/** Put the question away that stands there, if any: nothing is done by it any more. */
+export function dismiss() {
+  dismissed();
+}
+
 /**
  * Ask, and do it. `what`: {title, lines: what will happen, button, verb, body, done: (answer) ▶ text,
- * reason?, until?}. `then` is called when it was done.
+ * reason?, until?}. `then` is told what came of it when it was done.
  */
 export function confirmed(session, what, then = () => {}) {
+  dismiss();
   const opener = document.activeElement;
-  const id = `admin-${crypto.randomUUID()}`;
+  const id = newId();
   const form = dialog.querySelector("form");
   const [no, yes] = dialog.querySelectorAll("button");
   const trouble = dialog.querySelector(".trouble");
@@ -40,19 +48,16 @@ export function confirmed(session, what, then = () => {}) {
   yes.disabled = false;
   trouble.hidden = true;
 
-  const done = new AbortController();
-  const close = () => {
-    done.abort();
+  const over = new AbortController();
+  const { signal } = over;
+  dismissed = () => {
+    if (signal.aborted) return;
+    over.abort();
     dialog.close();
     if (opener?.isConnected) opener.focus();
     else document.getElementById("main").focus();
   };
-  no.addEventListener("click", close, { signal: done.signal });
-  dialog.addEventListener("cancel", (event) => {
-    event.preventDefault();
-    close();
-  }, { signal: done.signal });
-  form.addEventListener("submit", async (event) => {
+  const ask = async (event) => {
     event.preventDefault();
     yes.disabled = true;
     trouble.hidden = true;
@@ -60,16 +65,27 @@ export function confirmed(session, what, then = () => {}) {
     if (what.reason && reason.value.trim()) body.reason = reason.value.trim();
     if (what.until && until.value !== "0") body.until_ms = Date.now() + Number(until.value);
     try {
-      const answer = await session.api.post(what.verb, body);
-      close();
-      announce(what.done(answer));
-      then(what.done(answer));
+      const text = what.done(await session.api.post(what.verb, body));
+      if (!signal.aborted) dismiss();
+      announce(text);
+      then(text);
     } catch (error) {
+      if (signal.aborted) {  // its question is not there any more, but what came of it is to be known
+        announce(error.message);
+        then(error.message);
+        return;
+      }
       yes.disabled = false;
       trouble.hidden = false;
       say(trouble, error.message);
     }
-  }, { signal: done.signal });
+  };
+  no.addEventListener("click", dismiss, { signal });
+  dialog.addEventListener("cancel", (event) => {
+    event.preventDefault();
+    dismiss();
+  }, { signal });
+  form.addEventListener("submit", ask, { signal });
   dialog.showModal();
   no.focus();
 }

@@ -15,6 +15,13 @@ export class ApiError extends Error {
   }
 }
 
+/** An id that makes something count once. */
+export function newId() {
+  // not randomUUID, which browsers have on HTTPS and localhost alone
+  const digits = [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0"));
+  return `admin-${digits.join("")}`;
+}
+
 const HINTS = {
   401: "Type another key.",
   403: "Whoever keeps the keys file of the routers can give the key that scope.",
@@ -33,8 +40,8 @@ export class Api {
     for (const [name, value] of Object.entries(fields)) {
       for (const each of [value].flat()) query.append(name, each);
     }
-    const asked = query.size ? `?${query}` : "";
-    return this.#ask(`/v1/${path}${asked}`, { method: "GET" }, signal);
+    const asked = String(query);
+    return this.#ask(`/v1/${path}${asked && `?${asked}`}`, { method: "GET" }, signal);
   }
 
   /** Have something done. */

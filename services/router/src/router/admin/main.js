@@ -2,6 +2,7 @@
  * The admin page of Warren: who looks, and which view is shown. What is behind the `#` of the address names a
  * view, a room or a user; the key never stands there.
  */
+import { dismiss } from "./actions.js";
 import { announce, el, field, put, say } from "./dom.js";
 import { overview } from "./overview.js";
 import { room } from "./room.js";
@@ -24,7 +25,7 @@ let leave = () => {};
 function show() {
   leave();
   leave = () => {};
-  document.getElementById("confirm").close();
+  dismiss();
   navigation.hidden = keyed.hidden = session === null;
   if (session === null) {
     askKey();
@@ -130,10 +131,7 @@ async function begin() {
   }
 }
 
-addEventListener("hashchange", (event) => {
-  if (location.hash !== "#main") show();
-  else event.preventDefault();
-});
+addEventListener("hashchange", show);
 document.querySelector(".skip").addEventListener("click", (event) => {
   event.preventDefault();
   main.focus();

@@ -19,7 +19,7 @@ export function overview(context) {
     return undefined;
   }
   const trouble = new Trouble(() => poll.now());
-  const state = el("p", { class: "state" });
+  const state = el("p", { class: "state" }, "Asking …");
   const tiles = {
     connections: new Tile("Connections"),
     users: new Tile("Users"),

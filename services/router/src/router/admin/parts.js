@@ -5,17 +5,18 @@ import { duration } from "./format.js";
 /** Says above a view what is wrong with what it shows, and what happens next. */
 export class Trouble {
   constructor(again) {
-    this.text = el("span", {});
+    this.text = el("span", { role: "status" });
+    this.when = el("span", {}); // it changes often, and is not read out
     const button = el("button", { type: "button", class: "plain", onclick: () => again() }, "Try now");
-    this.element = el("p", { class: "trouble", role: "status", hidden: true }, this.text, " ", button);
+    this.element = el("p", { class: "trouble", hidden: true }, this.text, " ", this.when, " ", button);
   }
 
   /** Show an error, and in how many ms it is tried again; null: all is well. */
   show(error, waitMs = 0) {
     this.element.hidden = !error;
     if (!error) return;
-    const when = waitMs ? ` Trying again in ${duration(waitMs / 1_000)}; what is shown is of before.` : "";
-    say(this.text, `${error.message}${when}`);
+    say(this.text, error.message);
+    say(this.when, waitMs ? `Trying again in ${duration(waitMs / 1_000)}; what is shown is of before.` : "");
   }
 }
 
@@ -97,6 +98,7 @@ export class Pager {
   }
 
   #go(cursor) {
+    this.back.disabled = this.forth.disabled = true; // until the page has come
     this.cursor = cursor;
     this.turn();
   }

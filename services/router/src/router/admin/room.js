@@ -95,10 +95,9 @@ export function act(label, text, onclick) {
 
 /** A user's connections, each with what can be done about it. */
 export function connections(session, { user, connections: all }, done) {
-  const may = session.may("disconnect");
   const shown = all.slice(0, SHOWN).map((each) => {
     const name = el("code", {}, each);
-    if (!may) return el("li", {}, name);
+    if (!session.may("disconnect", each)) return el("li", {}, name);
     return el("li", {}, name, " ", act(`Disconnect ${each} of ${user}`, "Disconnect", () => confirmed(session, disconnectConnection(each, user), done)));
   });
   const more = all.length > SHOWN ? el("li", { class: "quiet" }, `and ${count(all.length - SHOWN)} more`) : null;

@@ -27,11 +27,12 @@ export function rooms(context) {
     field("Open a room by its name", open),
     el("button", { type: "submit" }, "Open"),
   );
-  if (!session.may("rooms")) {
+  const begins = session.prefix("rooms");
+  if (begins === null) {
     put(body, section("A room", opening, wrong), el("div", { class: "card" }, notAllowed("rooms", "the list")));
     return undefined;
   }
-  const prefix = el("input", { type: "search", autocomplete: "off", spellcheck: "false", maxlength: "128", value: session.prefix("rooms") });
+  const prefix = el("input", { type: "search", autocomplete: "off", spellcheck: "false", maxlength: "128", value: begins });
   const list = listing(context, () => prefix.value, {
     caption: "Rooms",
     columns: [

@@ -1,4 +1,5 @@
 /** A message to a room, a user, a connection or everyone, with its receipt. */
+import { newId } from "./api.js";
 import { announce, el, field, put, say } from "./dom.js";
 import { count, counted } from "./format.js";
 import { notAllowed, section } from "./parts.js";
@@ -61,7 +62,7 @@ export function sending(context, address, { then = () => {} }) {
         if (receipt.value) Object.assign(body, { wait_ms: WAIT_MS, receipt: receipt.value });
         if (!body.type) delete body.type;
         const text = JSON.stringify(body);
-        if (sent.text !== text) sent = { text, id: `admin-${crypto.randomUUID()}` };
+        if (sent.text !== text) sent = { text, id: newId() };
         button.disabled = true;
         try {
           const answer = await session.api.post("publish", { ...body, id: sent.id });

@@ -18,18 +18,17 @@ export class Session {
   static async open(key, keep) {
     const api = new Api(key);
     const session = new Session(api, await api.get("key"));
-    if (keep) sessionStorage.setItem(NAME, key);
-    else sessionStorage.removeItem(NAME);
+    store((tab) => (keep ? tab.setItem(NAME, key) : tab.removeItem(NAME)));
     return session;
   }
 
   /** The key that the tab keeps; empty: none. */
   static kept() {
-    return sessionStorage.getItem(NAME) ?? "";
+    return store((tab) => tab.getItem(NAME)) ?? "";
   }
 
   static forget() {
-    sessionStorage.removeItem(NAME);
+    store((tab) => tab.removeItem(NAME));
   }
 
   /** Whether the key may use a verb on a room (none given: on any). The API judges in the end. */
@@ -39,11 +38,20 @@ export class Session {
     );
   }
 
-  /** How the names begin that a verb may be used on, where all do. */
+  /** How the names of rooms begin that a verb may be used on; null: on no room. */
   prefix(verb) {
     const patterns = this.scopes.filter((scope) => scope.verb === verb || scope.verb === "*").map((scope) => scope.pattern);
     const heads = patterns.map((pattern) => pattern.split("*")[0]).filter((head) => !head.startsWith("@"));
-    return heads.includes("") ? "" : heads[0] ?? "";
+    return heads.includes("") ? "" : heads[0] ?? null;
+  }
+}
+
+/** Use the tab's storage where the browser lets us: without it the key is typed once for each load. */
+function store(use) {
+  try {
+    return use(sessionStorage);
+  } catch {
+    return null;
   }
 }
 
