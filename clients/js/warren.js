@@ -1149,7 +1149,7 @@ var Rooms = class {
     if (!room2) return true;
     const entry = this.#outbox.get(message.id);
     const isOwn = message.sender === this.#owner.user && this.#isMine(message.id, entry);
-    const verdict = room2.take(message, isOwn, entry?.resent);
+    const verdict = room2.take(message, isOwn, entry?.resent || entry?.isRestored);
     if (verdict === "repeat") this.repeats++;
     if (verdict === "early") this.#miss(room2);
     if (verdict === "own") this.goOn(room2.name);
@@ -2483,6 +2483,8 @@ var receipts = (host) => new Delivery(host);
 var Queue = class {
   items = [];
   limit;
+  /** What was given out last, until the next one is asked for: the loop is not done with it. */
+  current;
   #waiting = [];
   #end = null;
   #left;
@@ -2498,8 +2500,9 @@ var Queue = class {
   put(item) {
     if (this.#end) return;
     const next = this.#waiting.shift();
-    if (next) next.resolve({ value: item, done: false });
-    else this.items.push(item);
+    if (!next) return void this.items.push(item);
+    this.current = item;
+    next.resolve({ value: item, done: false });
   }
   /** Nothing more will come. What waits is still given out; then the loop ends, with the error if there is one. */
   end(error) {
@@ -2510,7 +2513,8 @@ var Queue = class {
   }
   next() {
     const next = deferred();
-    if (this.items.length) next.resolve({ value: this.items.shift(), done: false });
+    this.current = this.items.shift();
+    if (this.current !== void 0) next.resolve({ value: this.current, done: false });
     else if (this.#end) this.#last(next);
     else this.#waiting.push(next);
     return next.promise;
@@ -2628,6 +2632,10 @@ var Room = class {
     return this.#owner.release(this);
   }
   // ── for the part ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+  /** The messages that loops are not done with. */
+  get unread() {
+    return [...this.#queues].flatMap(({ current, items }) => current ? [current, ...items] : items);
+  }
   /** We are in. */
   entered(joined) {
     this.watch(joined.presence);
@@ -2786,6 +2794,11 @@ var RoomHolds = class {
   take(frame) {
     const { type, room: name } = frame;
     if (type === "DROPPED") this.#each(name, (room2) => room2.dropped(frame));
+  }
+  /** The first message that a loop is not done with. */
+  unread(name) {
+    const all = [...this.#of(name)].flatMap(({ unread }) => unread).filter(({ lost }) => !lost);
+    return all.filter(({ seq }) => seq).sort((a, b) => a.timestamp - b.timestamp || a.seq - b.seq)[0];
   }
   #of(name) {
     return this.#held.get(name) ?? /* @__PURE__ */ new Set();
@@ -2956,16 +2969,25 @@ var Snapshots = class {
   take() {
     const { outbox, rooms, link, user } = this.#host;
     const known = [...rooms.known].map(([name, { position, grant, isKept }]) => ({ name, position, grant, isKept }));
-    const present = rooms.all.filter(({ name }) => name !== "*");
+    const present = rooms.all.filter(({ name }) => name !== "*").map((room2) => {
+      const { name, grant, isKept } = room2;
+      return { name, position: this.#done(room2), grant, isKept };
+    });
     return {
       version: 1,
       user,
       grant: link.grant,
       hasConnected: link.manual,
-      rooms: [...known, ...present.map(({ name, since, grant, isKept }) => ({ name, position: since, grant, isKept }))],
+      rooms: [...known, ...present],
       mine: [...rooms.mine],
       outbox: outbox.of("message").map(({ id, room: room2 = null, text, echo }) => ({ id, room: room2, text, echo: echo === true }))
     };
+  }
+  /** How far the application is: what waits for a loop, or is in its hands, comes again. */
+  #done({ name, since }) {
+    let first;
+    this.#host.each((part) => first ??= part.unread?.(name));
+    return first?.epoch && first.seq ? { epoch: first.epoch, seq: first.seq - 1 } : since;
   }
   /** Throws TypeError after the first connect, and for what is no snapshot. */
   restore(snapshot2) {

@@ -21,6 +21,7 @@ from warren.contract.client_frames import CLIENT_FRAMES
 from warren.contract.events import EventHeaders, MembershipEvent, MessageEvent
 from warren.contract.examples import EXAMPLES
 from warren.contract.hooks import HookAnswer, HookQuestion
+from warren.contract.installation import KeyRights
 from warren.contract.notifications import (
     LIST_TYPE,
     DeadLetterHeaders,
@@ -246,6 +247,8 @@ def _commands(names: dict[str, str]) -> Iterator[str]:
             yield from _section("**The answer.**", verb.result)
         told.setdefault(verb.result, verb.name)
     yield from _section("## Problem", Problem)
+    yield from _section("## Key", KeyRights)
+    yield "Over HTTP alone: `GET /v1/key`."
 
 
 def _rpc(names: dict[str, str]) -> Iterator[str]:

@@ -37,6 +37,8 @@ export interface Host {
   /** Want to be in a room, without being the one who keeps it: see `RoomPosition.isKept`. */
   want(room: string, presence?: JoinOptions["presence"]): void;
   emit(event: string, value: unknown): void;
+  /** Tell all parts. */
+  each(tell: (part: Part) => void): void;
 }
 
 /** All functions but `name` may be missing. They are called in the order of the parts. */
@@ -78,6 +80,8 @@ export interface Part {
   isFull?(): boolean;
   /** The positions or the outbox may be others than before. */
   changed?(): void;
+  /** The first message of a room that the application was given, or will be, and is not done with. */
+  unread?(room: string): Message | undefined;
 }
 
 export type PartFactory = (host: Host) => Part;

@@ -1445,6 +1445,218 @@ export interface Explained {
   unknown?: string[];
 }
 
+/** How the whole installation is. */
+export interface OverviewCommand {
+}
+
+/** One router, by what it says of itself. */
+export interface RouterFigures {
+  /** The router's id, new for each of its lives. */
+  router: string;
+  /** It is the one that gives this answer. */
+  answers?: boolean;
+  /** For how many seconds it has run. */
+  uptime: number;
+  /** For how many ms nothing was heard of it. */
+  heard_ms: number;
+  /** For how many shards it speaks. */
+  speaks: number;
+  /** How many shards it reads: those, and those for which it stands by. */
+  reads: number;
+  /** How many entries of logs those who speak for its other shards have read and it has not. */
+  behind: number;
+  /**
+   * How old, in ms, the oldest message was that came there lately, from when it was sent; missing: none came. Clocks of machines
+   * may differ.
+   */
+  lag_ms?: number;
+  /** Events and records of it that wait for the broker. */
+  waiting: number;
+  /**
+   * `blocked`: the broker holds back what is published (a memory or disk alarm); `away`: it can't be reached, which a router
+   * knows of itself alone.
+   */
+  broker: "away" | "blocked" | "up";
+  /** Bytes of memory that its process holds. */
+  memory: number;
+}
+
+/**
+ * The figures of the whole installation, whichever router tells them. They are as of the last heartbeats of its gateways and
+ * routers.
+ */
+export interface Installation {
+  /** The version of the router that answers. */
+  version: string;
+  /** When, ms since the Unix epoch. */
+  at: number;
+  /** Connections of clients. */
+  connections: number;
+  /** Users who are connected. */
+  users: number;
+  /** Rooms that have members; users' own rooms are not counted. */
+  rooms: number;
+  /** Members of those rooms: each connection counts in each of its rooms. */
+  members: number;
+  /** Messages from clients in a second. */
+  in_rate: number;
+  /** Messages written to clients in a second. */
+  out_rate: number;
+  /** ERROR frames in a second. */
+  error_rate: number;
+  /** Gateways that live. */
+  gateways: number;
+  /**
+   * How old, in ms, the oldest message was that came there lately, from when it was sent; missing: none came. Clocks of machines
+   * may differ.
+   */
+  gateway_lag_ms?: number;
+  /**
+   * How old, in ms, the oldest message was that came there lately, from when it was sent; missing: none came. Clocks of machines
+   * may differ.
+   */
+  router_lag_ms?: number;
+  /** Entries of logs that wait to be sent to gateways. */
+  waiting: number;
+  /** How many shards there are. */
+  shards: number;
+  /** Shards for which nobody speaks: what is sent to their rooms waits; at most 100 are told. */
+  silent_shards: number[];
+  /** The broker, as the routers see it: the worst of them. */
+  broker: "away" | "blocked" | "up";
+  /** The routers that live, by name. */
+  routers: RouterFigures[];
+}
+
+/** The whole installation's figures of the last ten minutes, one sample every two seconds. */
+export interface SamplesCommand {
+  /** Only those taken after this time, ms since the Unix epoch; 0: all. */
+  after?: number;
+}
+
+/** The figures of one moment. */
+export interface Sample {
+  /** When, ms since the Unix epoch; every router takes its samples at even seconds. */
+  at: number;
+  /** Connections of clients. */
+  connections: number;
+  /** Users who are connected. */
+  users: number;
+  /** Rooms that have members; users' own rooms are not counted. */
+  rooms: number;
+  /** Members of those rooms: each connection counts in each of its rooms. */
+  members: number;
+  /** Messages from clients in a second. */
+  in_rate: number;
+  /** Messages written to clients in a second. */
+  out_rate: number;
+  /** ERROR frames in a second. */
+  error_rate: number;
+  /** Gateways that live. */
+  gateways: number;
+  /** Routers that live. */
+  routers: number;
+  /**
+   * How old, in ms, the oldest message was that came there lately, from when it was sent; missing: none came. Clocks of machines
+   * may differ.
+   */
+  gateway_lag_ms?: number;
+  /**
+   * How old, in ms, the oldest message was that came there lately, from when it was sent; missing: none came. Clocks of machines
+   * may differ.
+   */
+  router_lag_ms?: number;
+  /** Entries of logs that wait to be sent to gateways. */
+  waiting: number;
+}
+
+/** Samples, the oldest first. */
+export interface SampleList {
+  /** How many ms there are between two samples. */
+  every_ms: number;
+  /** Those that the router has, which are none of before its start. */
+  samples: Sample[];
+}
+
+/** The gateways that live, each with its figures. */
+export interface GatewaysCommand {
+  /** How many at most. */
+  limit?: number;
+  /** `next` of the page before; empty: from the beginning. */
+  cursor?: string;
+}
+
+/** One gateway, by what it says of itself and what routers know of it. */
+export interface GatewayFigures {
+  /** The gateway's id. */
+  gateway: string;
+  /** For how many seconds it has run. */
+  uptime: number;
+  /** For how many ms nothing was heard of it. */
+  heard_ms: number;
+  /** Connections of clients. */
+  connections: number;
+  /** Messages from clients in a second. */
+  in_rate: number;
+  /** Messages written to clients in a second. */
+  out_rate: number;
+  /** ERROR frames in a second. */
+  error_rate: number;
+  /**
+   * How old, in ms, the oldest message was that came there lately, from when it was sent; missing: none came. Clocks of machines
+   * may differ.
+   */
+  lag_ms?: number;
+  /** Entries of logs that wait to be sent to it. */
+  waiting: number;
+  /** Bytes of memory that its process holds. */
+  memory: number;
+}
+
+/** Gateways in the order of their names. */
+export interface GatewaysPage {
+  /** The gateways of this page. */
+  gateways: GatewayFigures[];
+  /** The cursor of the next page; missing: this is the last. */
+  next?: string;
+}
+
+/** The shards, and who speaks for each. */
+export interface ShardListCommand {
+  /** How many at most. */
+  limit?: number;
+  /** `next` of the page before; empty: from the beginning. */
+  cursor?: string;
+}
+
+/** One shard. */
+export interface ShardFigures {
+  /** Its number. */
+  shard: number;
+  /** The routers that speak for it. None: what is sent to its rooms waits. Two: it changes hands. */
+  speakers: string[];
+  /** The routers that read it to take over at once. */
+  standbys: string[];
+  /** The entry of its log that was read last; missing: none is known. */
+  offset?: number;
+  /** How many entries fewer the one of those that has read least has read. */
+  behind: number;
+  /** Rooms that have members; users' own rooms are not counted. */
+  rooms: number;
+  /** Members of those rooms: each connection counts in each of its rooms. */
+  members: number;
+  /** Users who are connected and whose own rooms belong to this shard. */
+  users: number;
+}
+
+/** Shards by number. */
+export interface ShardsPage {
+  /** The shards of this page. */
+  shards: ShardFigures[];
+  /** The cursor of the next page; missing: this is the last. */
+  next?: string;
+}
+
 /** Why a command was not done. */
 export interface Problem {
   /** An address that names the kind of problem. */
@@ -1465,6 +1677,24 @@ export interface Problem {
   trace_id?: string;
   /** Each thing that is wrong with the command. */
   errors?: Fault[];
+}
+
+/** What one verb may be used on. */
+export interface KeyScope {
+  /** The verb; `*`: every one. */
+  verb: string;
+  /** The pattern of the rooms; `*`: all. */
+  pattern: string;
+}
+
+/** Whose key of the HTTP API this is, and what it may do. */
+export interface KeyRights {
+  /** The key's name in the keys file; the key itself is never told. */
+  name: string;
+  /** What it may do. */
+  scopes: KeyScope[];
+  /** When it ends, ms since the Unix epoch; missing: never. */
+  expires?: number;
 }
 
 // ── Headers of what clients ask of services, and of the answers.

@@ -7,6 +7,8 @@ import { deferred, type Deferred } from "./error.js";
 export class Queue<Item> implements AsyncIterableIterator<Item> {
   readonly items: Item[] = [];
   readonly limit: number;
+  /** What was given out last, until the next one is asked for: the loop is not done with it. */
+  current: Item | undefined;
   #waiting: Deferred<IteratorResult<Item>>[] = [];
   #end: { error?: unknown } | null = null;
   #left: () => void;
@@ -25,8 +27,9 @@ export class Queue<Item> implements AsyncIterableIterator<Item> {
   put(item: Item): void {
     if (this.#end) return;
     const next = this.#waiting.shift();
-    if (next) next.resolve({ value: item, done: false });
-    else this.items.push(item);
+    if (!next) return void this.items.push(item);
+    this.current = item;
+    next.resolve({ value: item, done: false });
   }
 
   /** Nothing more will come. What waits is still given out; then the loop ends, with the error if there is one. */
@@ -39,7 +42,8 @@ export class Queue<Item> implements AsyncIterableIterator<Item> {
 
   next(): Promise<IteratorResult<Item>> {
     const next = deferred<IteratorResult<Item>>();
-    if (this.items.length) next.resolve({ value: this.items.shift()!, done: false });
+    this.current = this.items.shift();
+    if (this.current !== undefined) next.resolve({ value: this.current, done: false });
     else if (this.#end) this.#last(next);
     else this.#waiting.push(next);
     return next.promise;

@@ -134,6 +134,11 @@ export class Room<Messages extends object = Record<string, unknown>> implements 
 
   // ── for the part ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
+  /** The messages that loops are not done with. */
+  get unread(): RoomItem<Messages>[] {
+    return [...this.#queues].flatMap(({ current, items }) => (current ? [current, ...items] : items));
+  }
+
   /** We are in. */
   entered(joined: Joined): void {
     this.watch(joined.presence);
@@ -318,6 +323,12 @@ export class RoomHolds implements Part {
   take(frame: { type: string }): void {
     const { type, room: name } = frame as DroppedFrame;
     if (type === "DROPPED") this.#each(name, (room) => room.dropped(frame as DroppedFrame));
+  }
+
+  /** The first message that a loop is not done with. */
+  unread(name: string): Message | undefined {
+    const all = [...this.#of(name)].flatMap(({ unread }) => unread).filter(({ lost }) => !lost) as Message[];
+    return all.filter(({ seq }) => seq).sort((a, b) => a.timestamp - b.timestamp || a.seq! - b.seq!)[0];
   }
 
   #of(name: string | undefined): Set<Room<any>> {

@@ -165,7 +165,7 @@ export class Rooms {
     if (!room) return true;
     const entry = this.#outbox.get(message.id);
     const isOwn = message.sender === this.#owner.user && this.#isMine(message.id, entry);
-    const verdict = room.take(message, isOwn, entry?.resent);
+    const verdict = room.take(message, isOwn, entry?.resent || entry?.isRestored);
     if (verdict === "repeat") this.repeats++;
     if (verdict === "early") this.#miss(room);
     if (verdict === "own") this.goOn(room.name);

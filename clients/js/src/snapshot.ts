@@ -1,6 +1,7 @@
 /** The part "snapshot": what a client needs to go on where another one has ended, as JSON. It stores nothing. */
 import type { Host, Part } from "./parts.js";
-import type { Snapshot } from "./types.js";
+import type { RoomPosition } from "./room_position.js";
+import type { Message, Position, Snapshot } from "./types.js";
 
 export class Snapshots implements Part {
   readonly name = "snapshot";
@@ -13,16 +14,26 @@ export class Snapshots implements Part {
   take(): Snapshot {
     const { outbox, rooms, link, user } = this.#host;
     const known = [...rooms.known].map(([name, { position, grant, isKept }]) => ({ name, position, grant, isKept }));
-    const present = rooms.all.filter(({ name }) => name !== "*");
+    const present = rooms.all.filter(({ name }) => name !== "*").map((room) => {
+      const { name, grant, isKept } = room;
+      return { name, position: this.#done(room), grant, isKept };
+    });
     return {
       version: 1,
       user,
       grant: link.grant,
       hasConnected: link.manual,
-      rooms: [...known, ...present.map(({ name, since, grant, isKept }) => ({ name, position: since, grant, isKept }))],
+      rooms: [...known, ...present],
       mine: [...rooms.mine],
       outbox: outbox.of("message").map(({ id, room = null, text, echo }) => ({ id, room, text: text!, echo: echo === true })),
     };
+  }
+
+  /** How far the application is: what waits for a loop, or is in its hands, comes again. */
+  #done({ name, since }: RoomPosition): Position | null {
+    let first: Message | undefined;
+    this.#host.each((part) => (first ??= part.unread?.(name)));
+    return first?.epoch && first.seq ? { epoch: first.epoch, seq: first.seq - 1 } : since;
   }
 
   /** Throws TypeError after the first connect, and for what is no snapshot. */

@@ -82,9 +82,12 @@ async def test_nothing_else_is_served(scene: Scene, path: str):
 
 
 async def test_the_gateways_are_told(scene: Scene):
-    """The page learns where the gateways are."""
+    """The page learns where the gateways are, and which services it can ask."""
     answer = await scene.client.get("/demo/config.json")
-    assert await answer.json() == {"gateways": ["127.0.0.1:8080", "127.0.0.1:8081"]}
+    assert await answer.json() == {
+        "gateways": ["127.0.0.1:8080", "127.0.0.1:8081"],
+        "services": [],
+    }
 
 
 @pytest.mark.parametrize(

@@ -74,14 +74,15 @@ class Page:
         *,
         gateways: Sequence[str],
         origins: Iterable[str],
+        services: Sequence[str] = (),
     ) -> None:
         """``clients``: the checkout's folder of that name; ``gateways``: host:port of each; ``origins``:
-        whose pages may publish.
+        whose pages may publish; ``services``: which the page offers to ask.
         """
         self._files = dict(_files(clients))
         self._bus = bus
         self._topology = topology
-        self._config = orjson.dumps({"gateways": list(gateways)})
+        self._config = orjson.dumps({"gateways": list(gateways), "services": list(services)})
         self._origins = tuple(origins)
         # the client asks a gateway that it can't connect to whether it answers HTTP
         # a policy knows no IPv6

@@ -1,6 +1,6 @@
 // Answer what clients ask for, with plain amqp091-go: a service that says who has asked, and what.
 //
-//	go run . amqp://guest:guest@localhost/%2F echo
+//	go run ./serve amqp://guest:guest@localhost/%2F echo
 //
 // Start it several times, and the processes share the requests.
 package main

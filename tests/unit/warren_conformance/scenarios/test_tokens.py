@@ -1,0 +1,26 @@
+"""The scenarios of `tokens.py`: which of them, and which others, find a fault of the reference client."""
+
+from __future__ import annotations
+
+import pytest
+from tests.conformance_kit.faults import found_by
+
+# fault ▶ all scenarios that fail
+FOUND_BY = {
+    "never_refreshes": {"token-refresh"},
+    "shows_no_token": {
+        "token-far-expiry",
+        "token-fresh-after-4001",
+        "token-is-shown",
+        "token-refresh",
+        "token-refused-again",
+    },
+    "shows_the_old_token": {"token-fresh-after-4001"},
+    "timers_of_32_bits": {"token-far-expiry"},
+}
+
+
+@pytest.mark.parametrize("fault", FOUND_BY)
+def test_a_fault_is_found_by_the_scenarios_that_are_meant_for_it(fault: str) -> None:
+    """Exactly these scenarios fail for a client with this fault alone."""
+    assert found_by(fault) == FOUND_BY[fault]
