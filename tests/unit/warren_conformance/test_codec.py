@@ -44,6 +44,7 @@ def test_bytes_are_base64_between_the_two(protocol: str) -> None:
         ("[" * 100_000, JSON, "not JSON"),
         ("[]", JSON, "not an object"),
         (b"\xc1", MSGPACK, "not MessagePack"),
+        (b"\x91" * 100_000, MSGPACK, "not MessagePack"),
         (b"\x90", MSGPACK, "not an object"),
         ("{}", MSGPACK, "text frame"),
     ],

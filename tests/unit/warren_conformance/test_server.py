@@ -43,8 +43,8 @@ async def test_messages_go_both_ways_and_the_first_known_subprotocol_is_taken(li
     assert [await client.recv(), await client.recv()] == ["text", b"bytes"]
     await client.send("up")
     assert await socket.receive() == Incoming("message", "up")
-    await client.close(1001)
-    assert await socket.receive() == Incoming("closed", code=1001)
+    event, _ = await asyncio.gather(socket.receive(), client.close(1001))
+    assert event == Incoming("closed", code=1001)
 
 
 async def test_fragments_come_with_pings_between_them(listener: TcpListener) -> None:
@@ -57,7 +57,7 @@ async def test_fragments_come_with_pings_between_them(listener: TcpListener) -> 
     await client.send(["a", "b"])
     assert await socket.receive() == Incoming("message", "ab")
     assert socket.compressed
-    await client.close()
+    client.transport.abort()
 
 
 async def test_a_frozen_socket_reads_and_answers_nothing(listener: TcpListener) -> None:
@@ -73,7 +73,7 @@ async def test_a_frozen_socket_reads_and_answers_nothing(listener: TcpListener) 
     socket.cut()
     with pytest.raises(ConnectionClosed):
         await client.recv()
-    await client.close()
+    client.transport.abort()
 
 
 async def test_a_cut_has_no_close_frame_and_a_close_has_its_code(listener: TcpListener) -> None:
@@ -84,9 +84,11 @@ async def test_a_cut_has_no_close_frame_and_a_close_has_its_code(listener: TcpLi
         await client.recv()
     assert cut.value.rcvd is None
     socket, client = await opened(listener)
+    answered = asyncio.create_task(socket.receive())
     await socket.close(4006, "bye")
     with pytest.raises(ConnectionClosed) as closed:
         await client.recv()
+    assert await answered == Incoming("closed", code=4006)
     assert closed.value.rcvd is not None
     assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (4006, "bye")
 
@@ -106,7 +108,7 @@ async def test_upgrades_are_refused_and_ports_come_back(listener: TcpListener) -
     await listener.listen()
     assert listener.url == url
     _, client = await opened(listener)
-    await client.close()
+    client.transport.abort()
 
 
 @pytest.mark.parametrize(
@@ -148,4 +150,4 @@ async def test_what_is_no_websocket_is_no_client(listener: TcpListener) -> None:
             pass
         writer.close()
     _, client = await opened(listener)
-    await client.close()
+    client.transport.abort()
