@@ -1,6 +1,6 @@
 # What one types. Each target is one script; what needs an `if` lives in scripts/.
 .DEFAULT_GOAL := help
-.PHONY: help install fmt lint types layers test test-fast test-rabbit test-rabbit4 soak conformance run run-rabbit bench bench-peers bench-micro bench-attack docs locks images test-images check-deploy chart manifests test-k8s clean
+.PHONY: help install fmt lint types layers test test-fast test-rabbit test-rabbit4 soak conformance run run-rabbit bench bench-peers bench-micro bench-attack docs locks js images test-images check-deploy chart manifests test-k8s clean
 PY := .venv/bin/python
 
 help: ## show this list
@@ -22,10 +22,8 @@ layers: install ## who imports whom
 
 test: ## everything: fetch what is missing, lint, types, layers, docs, all tests against a real RabbitMQ
 	scripts/test/all
-
 test-fast: install ## unit and contract tests that need neither RabbitMQ nor a browser
 	$(PY) -m pytest -q -m "not rabbit and not page and not slow"
-
 test-rabbit: install ## the tests that need RabbitMQ
 	scripts/dev/need rabbitmq
 	$(PY) -m pytest -q -m rabbit
@@ -62,6 +60,8 @@ docs: install ## make what is made from the code: docs/settings.md, topology.md,
 locks: install ## make requirements/*.lock from the members' dependencies
 	scripts/dev/locks
 
+js: ## build the JavaScript client: clients/js/dist, and clients/js/warren.js, which is committed (npm fetches esbuild and TypeScript)
+	scripts/js/build
 images: ## both container images, by docker, podman or buildah (ARGS="TAG --archive FOLDER")
 	scripts/deploy/build-images $(ARGS)
 test-images: install ## build both images, and a chat through containers that may write nothing (OFFLINE=1 without a registry)

@@ -1,6 +1,9 @@
 /** The demo page: one room, two gateways, and a form that publishes like a backend. It wires the client to the page and decides nothing. */
 import { WarrenClient } from "../js/warren.js";
+import { Countdown } from "./countdown.js";
+import { Earlier } from "./earlier.js";
 import { MessageList, clock, element } from "./message_list.js";
+import { News } from "./news.js";
 import { PeopleList } from "./people.js";
 import { Reading } from "./reading.js";
 import { Ticks } from "./ticks.js";
@@ -15,12 +18,16 @@ const STATES = { idle: "not connected", connecting: "connecting …", waiting: "
 /** Types that concern only the connection: they are shown in its log. */
 const SYSTEM = new Set([
   "WELCOME", "JOINED", "LEFT", "ACK", "RECEIPT", "PONG", "ERROR", "PRESENCE", "RECONNECT", "DEGRADED", "RESTORED", "AUTHENTICATED",
+  "HISTORY", "RESPONSE", "ACCEPTED", "DROPPED",
 ]); // prettier-ignore
 
 const at = (id) => document.getElementById(id);
 const messages = new MessageList(at("feed"));
 const people = new PeopleList(at("people"));
 const ticks = new Ticks();
+const news = new News(at("news"));
+const countdown = new Countdown(at("retry"), at("countdown"), at("retry-now"), () => client?.connect().catch(() => {}));
+const earlier = new Earlier(at("earlier"), messages, (before, limit) => client.history(room, before === null ? { limit } : { before, limit }));
 const reading = new Reading(at("feed"), (position) => rosterThatTellsSeen() && client.seen(room, position));
 const typists = new Map(); // name ▶ the timer that forgets it
 let client = null;
@@ -43,6 +50,7 @@ async function gateways() {
     const config = await answer.json();
     known.push(...config.gateways);
     if (config.notify === false) noForm();
+    offer(config.services ?? []);
   } catch (error) {
     complain(`The list of gateways could not be read (${error.message}); using this page's own.`);
     known.push(location.host);
@@ -72,6 +80,7 @@ function enter(name, gateway, chosen) {
   reason = null;
   messages.clear();
   room = chosen;
+  earlier.enter(room);
   const scheme = location.protocol === "https:" ? "wss" : "ws";
   client = new WarrenClient(`${scheme}://${gateway}/ws`, { user: name });
   listen(client, gateway);
@@ -91,6 +100,9 @@ function leave() {
   client?.close();
   client = null;
   people.clear();
+  countdown.stop();
+  earlier.enter(null);
+  at("ask-now").disabled = true;
   for (const id of ["text", "send", "disconnect"]) at(id).disabled = true;
   for (const timer of typists.values()) clearTimeout(timer);
   typists.clear();
@@ -116,7 +128,11 @@ function rosterThatTellsSeen() {
 
 function listen(it, gateway) {
   const mine = (listener) => (value) => it === client && listener(value);
-  it.on("state", mine((state) => light(state, state === "open" ? `connected to ${gateway}` : STATES[state])));
+  it.on("state", mine((state) => {
+    if (state !== "waiting") countdown.stop();
+    at("ask-now").disabled = state !== "open";
+    light(state, state === "open" ? `connected to ${gateway}` : STATES[state]);
+  }));
   it.on("open", mine((welcome) => {
     log(`connected to ${gateway} as ${welcome.user}`);
     if (at("trouble").dataset.of === "connection") complain(null);
@@ -124,7 +140,7 @@ function listen(it, gateway) {
   }));
   it.on("close", mine(({ code, reason: text, reconnect, delayMs }) => {
     log(`closed: ${code} ${text}${reconnect ? `; reconnecting in ${(delayMs / 1000).toFixed(1)} s` : ""}`, true);
-    if (reconnect) return;
+    if (reconnect) return countdown.start(delayMs);
     complain(`The connection was closed: ${reason ?? `${code} ${text}`}`);
     leave();
   }));
@@ -142,10 +158,15 @@ function listen(it, gateway) {
   it.on("JOINED", mine((frame) => {
     const { seq, recovered, missed } = frame.payload;
     log(`joined ${frame.room} at seq ${seq}${recovered ? `; ${missed} missed messages follow` : ""}`);
+    if (frame.room === room) earlier.at(frame.payload);
     showFacts();
   }));
   it.on("DEGRADED", mine(() => light("degraded", `${gateway} has lost its broker; messages are waiting`)));
   it.on("RESTORED", mine(() => light("open", `connected to ${gateway}`)));
+  it.on("DROPPED", mine((frame) => {
+    const { count } = frame.payload;
+    if (frame.room === room) messages.divide(`${count} messages were left out here, because this page read too slowly.`);
+  }));
   it.on("RECONNECT", mine((frame) => log(`the server asks to reconnect in ${frame.payload.after_ms} ms`)));
   it.on("*", mine((message) => {
     if (SYSTEM.has(message.type)) return;
@@ -153,6 +174,7 @@ function listen(it, gateway) {
     if (message.type === "CHAT") forget(message.sender);
     const row = messages.show(message, room);
     if (row.dataset.seq) reading.watch(row);
+    if (message.sender !== it.user) news.tell(message.sender ?? "a backend", row.querySelector(".said").textContent);
     showFacts();
   }));
 }
@@ -258,6 +280,38 @@ function noForm() {
   for (const field of at("notify").elements) field.disabled = true;
   at("notified").textContent = "This page's server can't publish. `make run` and `make run-rabbit` can; docs/backends.md explains how backends do it.";
 }
+
+// ── ask a service ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** The services that this installation is known to have; the form is there only if there is one. */
+function offer(services) {
+  at("services").hidden = services.length === 0;
+  at("service").value = services[0] ?? "";
+}
+
+at("ask").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const note = at("answer");
+  const tell = (text, bad) => {
+    note.textContent = text;
+    note.classList.toggle("bad", bad);
+  };
+  if (!client) return;
+  let question;
+  try {
+    question = JSON.parse(at("question").value);
+  } catch (error) {
+    return tell(`The request is not valid JSON: ${error.message}`, true);
+  }
+  tell("waiting for the answer …", false);
+  const began = performance.now();
+  try {
+    const answer = await client.request(at("service").value.trim(), question, { timeoutMs: 5_000 });
+    tell(`${JSON.stringify(answer)} after ${Math.round(performance.now() - began)} ms`, false);
+  } catch (error) {
+    tell(`${error.code ?? "error"}: ${error.message}`, true);
+  }
+});
 
 // ── status ─────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -15,15 +15,45 @@ export class MessageList {
     this.#list.replaceChildren();
   }
 
+  /** The seq of the first message of an epoch that is shown; null: none is. */
+  firstSeq(epoch) {
+    const row = [...this.#list.children].find(({ dataset }) => dataset.epoch === epoch);
+    return row ? Number(row.dataset.seq) : null;
+  }
+
+  /** Where the room's history is to be read on; null: nothing numbered is shown. */
+  get oldest() {
+    const row = [...this.#list.children].find(({ dataset }) => dataset.seq);
+    return row ? Number(row.dataset.seq) : null;
+  }
+
+  get isFull() {
+    return this.#list.children.length >= KEPT;
+  }
+
+  /** Show what was said before the first message; what is on the screen stays where it is. */
+  showBefore(messages, room) {
+    const below = this.#list.scrollHeight - this.#list.scrollTop;
+    const free = KEPT - this.#list.children.length;
+    const rows = messages.slice(-free).map((message) => this.#rowOf(message, room));
+    this.#list.prepend(...(free > 0 ? rows : []));
+    this.#list.scrollTop = this.#list.scrollHeight - below;
+  }
+
   /** Show a received message. Returns its row; the one of a numbered message has `seq` and `epoch` in its dataset. */
   show(message, room) {
+    const row = this.#rowOf(message, room);
+    this.#keep(row);
+    return row;
+  }
+
+  #rowOf(message, room) {
     const row = rowOf(message.sender ?? "a backend", message.payload, message.timestamp);
     if (message.type !== "CHAT") tag(row, message.type);
     if (message.room !== room) tag(row, TARGETS[message.room] ?? (message.room ? `to ${message.room}` : "to you"));
     if (message.type !== "CHAT" || message.sender === undefined) row.classList.add("notice");
     this.#number(row, message, message.room === room);
     this.#trace(row, traceIdOf(message.traceparent) ?? "not sampled");
-    this.#keep(row);
     return row;
   }
 
@@ -49,7 +79,7 @@ export class MessageList {
     const atEnd = this.#isAtEnd;
     row.classList.replace("sending", "failed");
     row.querySelector(".rail").textContent = "!";
-    row.querySelector(".meta").replaceChildren(`not sent: ${reason}`);
+    row.querySelector(".details").replaceWith(element("div", "why", `not sent: ${reason}`));
     if (atEnd) this.#toEnd();
   }
 
@@ -110,7 +140,9 @@ function rowOf(name, payload, timestamp) {
   who.append(element("b", "", name), time);
   const isText = typeof payload?.text === "string" && Object.keys(payload).length === 1;
   const text = isText ? payload.text : JSON.stringify(payload);
-  body.append(who, element("div", isText ? "said" : "said json", text), element("div", "meta"));
+  const details = element("details", "details");
+  details.append(element("summary", "", "details"), element("div", "meta"));
+  body.append(who, element("div", isText ? "said" : "said json", text), details);
   row.append(rail, body);
   return row;
 }

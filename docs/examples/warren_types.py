@@ -1447,6 +1447,214 @@ class Explained(TypedDict):
     unknown: NotRequired[list[str]]
 
 
+class OverviewCommand(TypedDict):
+    """How the whole installation is."""
+
+
+class RouterFigures(TypedDict):
+    """One router, by what it says of itself."""
+
+    # The router's id, new for each of its lives.
+    router: str
+    # It is the one that gives this answer.
+    answers: NotRequired[bool]
+    # For how many seconds it has run.
+    uptime: int
+    # For how many ms nothing was heard of it.
+    heard_ms: int
+    # For how many shards it speaks.
+    speaks: int
+    # How many shards it reads: those, and those for which it stands by.
+    reads: int
+    # How many entries of logs those who speak for its other shards have read and it has not.
+    behind: int
+    # How old, in ms, the oldest message was that came there lately, from when it was sent; missing: none
+    # came. Clocks of machines may differ.
+    lag_ms: NotRequired[int]
+    # Events and records of it that wait for the broker.
+    waiting: int
+    # `blocked`: the broker holds back what is published (a memory or disk alarm); `away`: it can't be
+    # reached, which a router knows of itself alone.
+    broker: Literal["away", "blocked", "up"]
+    # Bytes of memory that its process holds.
+    memory: int
+
+
+class Installation(TypedDict):
+    """The figures of the whole installation, whichever router tells them. They are as of the last heartbeats
+    of its gateways and routers.
+    """
+
+    # The version of the router that answers.
+    version: str
+    # When, ms since the Unix epoch.
+    at: int
+    # Connections of clients.
+    connections: int
+    # Users who are connected.
+    users: int
+    # Rooms that have members; users' own rooms are not counted.
+    rooms: int
+    # Members of those rooms: each connection counts in each of its rooms.
+    members: int
+    # Messages from clients in a second.
+    in_rate: float
+    # Messages written to clients in a second.
+    out_rate: float
+    # ERROR frames in a second.
+    error_rate: float
+    # Gateways that live.
+    gateways: int
+    # How old, in ms, the oldest message was that came there lately, from when it was sent; missing: none
+    # came. Clocks of machines may differ.
+    gateway_lag_ms: NotRequired[int]
+    # How old, in ms, the oldest message was that came there lately, from when it was sent; missing: none
+    # came. Clocks of machines may differ.
+    router_lag_ms: NotRequired[int]
+    # Entries of logs that wait to be sent to gateways.
+    waiting: int
+    # How many shards there are.
+    shards: int
+    # Shards for which nobody speaks: what is sent to their rooms waits; at most 100 are told.
+    silent_shards: list[int]
+    # The broker, as the routers see it: the worst of them.
+    broker: Literal["away", "blocked", "up"]
+    # The routers that live, by name.
+    routers: list[RouterFigures]
+
+
+class SamplesCommand(TypedDict):
+    """The whole installation's figures of the last ten minutes, one sample every two seconds."""
+
+    # Only those taken after this time, ms since the Unix epoch; 0: all.
+    after: NotRequired[int]
+
+
+class Sample(TypedDict):
+    """The figures of one moment."""
+
+    # When, ms since the Unix epoch; every router takes its samples at even seconds.
+    at: int
+    # Connections of clients.
+    connections: int
+    # Users who are connected.
+    users: int
+    # Rooms that have members; users' own rooms are not counted.
+    rooms: int
+    # Members of those rooms: each connection counts in each of its rooms.
+    members: int
+    # Messages from clients in a second.
+    in_rate: float
+    # Messages written to clients in a second.
+    out_rate: float
+    # ERROR frames in a second.
+    error_rate: float
+    # Gateways that live.
+    gateways: int
+    # Routers that live.
+    routers: int
+    # How old, in ms, the oldest message was that came there lately, from when it was sent; missing: none
+    # came. Clocks of machines may differ.
+    gateway_lag_ms: NotRequired[int]
+    # How old, in ms, the oldest message was that came there lately, from when it was sent; missing: none
+    # came. Clocks of machines may differ.
+    router_lag_ms: NotRequired[int]
+    # Entries of logs that wait to be sent to gateways.
+    waiting: int
+
+
+class SampleList(TypedDict):
+    """Samples, the oldest first."""
+
+    # How many ms there are between two samples.
+    every_ms: int
+    # Those that the router has, which are none of before its start.
+    samples: list[Sample]
+
+
+class GatewaysCommand(TypedDict):
+    """The gateways that live, each with its figures."""
+
+    # How many at most.
+    limit: NotRequired[int]
+    # `next` of the page before; empty: from the beginning.
+    cursor: NotRequired[str]
+
+
+class GatewayFigures(TypedDict):
+    """One gateway, by what it says of itself and what routers know of it."""
+
+    # The gateway's id.
+    gateway: str
+    # For how many seconds it has run.
+    uptime: int
+    # For how many ms nothing was heard of it.
+    heard_ms: int
+    # Connections of clients.
+    connections: int
+    # Messages from clients in a second.
+    in_rate: float
+    # Messages written to clients in a second.
+    out_rate: float
+    # ERROR frames in a second.
+    error_rate: float
+    # How old, in ms, the oldest message was that came there lately, from when it was sent; missing: none
+    # came. Clocks of machines may differ.
+    lag_ms: NotRequired[int]
+    # Entries of logs that wait to be sent to it.
+    waiting: int
+    # Bytes of memory that its process holds.
+    memory: int
+
+
+class GatewaysPage(TypedDict):
+    """Gateways in the order of their names."""
+
+    # The gateways of this page.
+    gateways: list[GatewayFigures]
+    # The cursor of the next page; missing: this is the last.
+    next: NotRequired[str]
+
+
+class ShardListCommand(TypedDict):
+    """The shards, and who speaks for each."""
+
+    # How many at most.
+    limit: NotRequired[int]
+    # `next` of the page before; empty: from the beginning.
+    cursor: NotRequired[str]
+
+
+class ShardFigures(TypedDict):
+    """One shard."""
+
+    # Its number.
+    shard: int
+    # The routers that speak for it. None: what is sent to its rooms waits. Two: it changes hands.
+    speakers: list[str]
+    # The routers that read it to take over at once.
+    standbys: list[str]
+    # The entry of its log that was read last; missing: none is known.
+    offset: NotRequired[int]
+    # How many entries fewer the one of those that has read least has read.
+    behind: int
+    # Rooms that have members; users' own rooms are not counted.
+    rooms: int
+    # Members of those rooms: each connection counts in each of its rooms.
+    members: int
+    # Users who are connected and whose own rooms belong to this shard.
+    users: int
+
+
+class ShardsPage(TypedDict):
+    """Shards by number."""
+
+    # The shards of this page.
+    shards: list[ShardFigures]
+    # The cursor of the next page; missing: this is the last.
+    next: NotRequired[str]
+
+
 class Problem(TypedDict):
     """Why a command was not done."""
 
@@ -1468,6 +1676,26 @@ class Problem(TypedDict):
     trace_id: NotRequired[str]
     # Each thing that is wrong with the command.
     errors: NotRequired[list[Fault]]
+
+
+class KeyScope(TypedDict):
+    """What one verb may be used on."""
+
+    # The verb; `*`: every one.
+    verb: str
+    # The pattern of the rooms; `*`: all.
+    pattern: str
+
+
+class KeyRights(TypedDict):
+    """Whose key of the HTTP API this is, and what it may do."""
+
+    # The key's name in the keys file; the key itself is never told.
+    name: str
+    # What it may do.
+    scopes: list[KeyScope]
+    # When it ends, ms since the Unix epoch; missing: never.
+    expires: NotRequired[int]
 
 
 # ── Headers of what clients ask of services, and of the answers.

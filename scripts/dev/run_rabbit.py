@@ -2,10 +2,11 @@
 machine (`make run-rabbit`).
 
 The broker is the one in WARREN_AMQP_URL, or a private node that is started and removed again. Gateways listen
-on PORT (default 8080) and PORT + 1, the page on PORT + 2. It says that all runs once a message goes through
-at once. Other ``WARREN_*`` variables reach the services as they are. Ctrl-C, or SIGTERM, ends everything
-within five seconds; if this process is killed, its children go with it. It never restarts a service: who
-kills one wants to see what happens.
+on PORT (default 8080) and PORT + 1, the page on PORT + 2, and the routers' HTTP API, with the admin page, on
+PORT + 10 and PORT + 11, for a key that is made for each run. It says that all runs once a message goes
+through at once. Other ``WARREN_*`` variables reach the services as they are. Ctrl-C, or SIGTERM, ends
+everything within five seconds; if this process is killed, its children go with it. It never restarts a
+service: who kills one wants to see what happens.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import shlex
 import signal
 import subprocess
@@ -26,17 +28,19 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from embedded.broker_reachability import unreachable
-from embedded.settings import with_origins
+from embedded.settings import TRIAL_NAMESPACES, with_origins
 from rabbit_nodes.child import Child, end_all
 from rabbit_nodes.node import RabbitNode
 from rabbit_nodes.ports import PORTS_VARIABLE, free_port, is_free
 from rabbit_nodes.server import RabbitMissing
+from router.core.api_keys import hash_of
 from warren.origins import LOCAL
 from warren.topology import DEFAULT_SHARDS
 from warren.urls import ESCAPES, FORM, WrongURL, parse_broker
 
 DEFAULT_PORT = 8080
 BROKER_PORT = 5672  # the private node's, where nobody has it
+API_PORT_ABOVE = 10  # so much above the first gateway's are the HTTP API's of both routers
 READY_S = 40.0
 END_S = 3.5  # for the services; what then still runs is killed
 
@@ -77,17 +81,17 @@ class Service:
 
 
 def wanted_port(env: Mapping[str, str]) -> int:
-    """Return the first gateway's port. Raises CannotRun where PORT is none, or it or one of the next two is
+    """Return the first gateway's port. Raises CannotRun where PORT is none, or it or one of the others is
     taken.
     """
     text = env.get("PORT", "") or str(DEFAULT_PORT)
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 65_533:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 65_524:
         raise CannotRun(
-            f"PORT={text} is no port: give a number from 1 to 65533 "
-            "(the second gateway and the page take the next ones)"
+            f"PORT={text} is no port: give a number from 1 to 65524 "
+            "(the second gateway and the page take the next ones, the routers the tenth and eleventh)"
         )
     port = int(text)
-    for each in (port, port + 1, port + 2):
+    for each in (port, port + 1, port + 2, port + API_PORT_ABOVE, port + API_PORT_ABOVE + 1):
         if not is_free(each):
             raise CannotRun(f"port {each} is taken; choose another with PORT=…")
     return port
@@ -132,7 +136,24 @@ def service_env(amqp_url: str) -> dict[str, str]:
         "WARREN_ROUTER_STOP_DEADLINE_MS": "3000",
         "PYTHONUNBUFFERED": "1",
     }
+    if not (os.environ.get("WARREN_NAMESPACES") or os.environ.get("WARREN_NAMESPACES_FILE")):
+        # what the page can show: who is there, who has seen what, and a service that answers
+        mine["WARREN_NAMESPACES"] = TRIAL_NAMESPACES
     return mine | dict(os.environ) | {"WARREN_AMQP_URL": amqp_url}
+
+
+def api_env(env: Mapping[str, str], folder: Path) -> tuple[dict[str, str], str]:
+    """Return what the routers need to serve the HTTP API, but for its port, and the key that opens it
+    ("": the caller has a file of keys).
+    """
+    mine = {"WARREN_ROUTER_API_HOST": "127.0.0.1"}
+    if env.get("WARREN_ROUTER_API_KEYS_FILE"):
+        return mine, ""
+    key = f"trial-{secrets.token_urlsafe(12)}"
+    entry = {"name": "trial", "sha256": hash_of(key.encode()), "scopes": ["*"]}
+    file = folder / "api-keys.yaml"
+    file.write_text(json.dumps({"keys": [entry]}))  # JSON is YAML
+    return mine | {"WARREN_ROUTER_API_KEYS_FILE": str(file)}, key
 
 
 def launch(module: str, number: int, env: Mapping[str, str], folder: Path) -> Service:
@@ -183,11 +204,15 @@ def watch(services: list[Service]) -> None:
         time.sleep(0.2)
 
 
-def tell(services: list[Service], port: int, amqp_url: str, private: bool, folder: Path) -> None:
+def tell(services: list[Service], port: int, key: str, amqp_url: str, private: bool, folder: Path) -> None:
     """Print where everything is, and a command that publishes as a backend does."""
     first, second = (f"127.0.0.1:{port + number}" for number in (0, 1))
     print(f"\npage       open http://127.0.0.1:{port + 2}/?gateway={first}")
     print(f"           and  http://127.0.0.1:{port + 2}/?gateway={second}")
+    for number in (0, 1):
+        shown = "admin      open" if not number else "           or  "
+        print(f"{shown} http://127.0.0.1:{port + API_PORT_ABOVE + number}/admin/")
+    print(f"           with {f'the key {key}' if key else 'a key of WARREN_ROUTER_API_KEYS_FILE'}")
     print(f"RabbitMQ   {amqp_url if private else 'the one of WARREN_AMQP_URL'}")
     for service in services:
         if service.name == "page":
@@ -242,14 +267,16 @@ def run(folder: Path) -> int:
         env["WARREN_GATEWAY_ORIGINS"] = with_origins(page, env["WARREN_GATEWAY_ORIGINS"])
         gateways = [f"127.0.0.1:{each}" for each in (port, port + 1)]
         services.append(launch_page(port + 2, gateways, env, folder))
+        api, key = api_env(env, folder)
         for number in (1, 2):
-            services.append(launch("router", number, env, folder))
+            own = {**api, **env, "WARREN_ROUTER_API_PORT": str(port + API_PORT_ABOVE + number - 1)}
+            services.append(launch("router", number, own, folder))
             services.append(
                 launch("gateway", number, {**env, "WARREN_GATEWAY_PORT": str(port + number - 1)}, folder)
             )
         services.sort(key=lambda service: service.name)
         wait_until_ready(services, int(env.get("WARREN_SHARDS") or DEFAULT_SHARDS))
-        tell(services, port, amqp_url, node is not None, folder)
+        tell(services, port, key, amqp_url, node is not None, folder)
         watch(services)
         print("nothing is left running", file=sys.stderr)
         return 1

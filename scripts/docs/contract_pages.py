@@ -21,6 +21,7 @@ from warren.contract.client_frames import CLIENT_FRAMES
 from warren.contract.events import EventHeaders, MembershipEvent, MessageEvent
 from warren.contract.examples import EXAMPLES
 from warren.contract.hooks import HookAnswer, HookQuestion
+from warren.contract.installation import KeyRights
 from warren.contract.notifications import (
     LIST_TYPE,
     DeadLetterHeaders,
@@ -90,7 +91,7 @@ There are pages of their own about [presence](../presence.md), [hooks](../hooks.
 | file | what |
 | --- | --- |
 | [asyncapi.json](asyncapi.json) | all of this as an AsyncAPI 3.0.0 document, with JSON schemas of draft 7 |
-| [protocol.d.ts](../../clients/js/protocol.d.ts) | types of TypeScript; `ServerFrame` and `ClientFrame` are unions by `type` |
+| [protocol.ts](../../clients/js/src/protocol.ts) | types of TypeScript, in the package `warren-client/protocol`; `ServerFrame` and `ClientFrame` are unions by `type` |
 | [warren_types.py](../examples/warren_types.py) | types of Python (`TypedDict`), to be copied beside your code: the file needs nothing else |
 
 A backend in Python that has Warren's own package installed can import the same messages as msgspec structs from `warren.contract`.
@@ -246,6 +247,8 @@ def _commands(names: dict[str, str]) -> Iterator[str]:
             yield from _section("**The answer.**", verb.result)
         told.setdefault(verb.result, verb.name)
     yield from _section("## Problem", Problem)
+    yield from _section("## Key", KeyRights)
+    yield "Over HTTP alone: `GET /v1/key`."
 
 
 def _rpc(names: dict[str, str]) -> Iterator[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from scripts.docs.contract_pages import reference_pages
 from scripts.docs.generate_docs import NOTE
-from scripts.docs.python_types import python_types
+from scripts.docs.python_types import backend_types, python_types
 from scripts.docs.typescript_types import typescript_types
 
 from warren import __version__
@@ -32,7 +32,8 @@ def files() -> dict[str, str]:
         **pages,
         "docs/reference/asyncapi.json": document,
         "docs/examples/warren_types.py": python_types(),
-        "clients/js/protocol.d.ts": typescript_types(),
+        "clients/backend_python/src/warren_backend/contract.py": backend_types(),
+        "clients/js/src/protocol.ts": typescript_types(),
         f"{KIT}/client_frames.schema.json": client_frame_schemas(),
     }
 

@@ -1,6 +1,7 @@
-"""docs/examples/warren_types.py: the contract as classes of ``TypedDict``, for backends in Python to copy.
+"""The contract as classes of ``TypedDict``: all of it, for backends in Python to copy, and what backends need, for
+the package ``warren_backend``.
 
-It returns the file's text and writes nothing.
+It returns the files' texts and writes nothing.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
-from scripts.docs.contract_types import Schema, component, frame_types, part, sections, type_name
+from scripts.docs.contract_types import SECTIONS, Schema, component, frame_types, part, sections, type_name
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAD = '''\
@@ -23,6 +24,17 @@ missing. Made from the code by scripts/docs/generate; edit libs/warren/src/warre
 
 from typing import Any, Literal, NotRequired, TypedDict
 '''
+BACKEND_HEAD = '''\
+"""The messages between Warren and backends as types. It holds nothing else.
+
+A field that is not required may be missing. Made from the code by scripts/docs/generate; edit
+libs/warren/src/warren/contract instead.
+"""
+
+from typing import Any, Literal, NotRequired, TypedDict
+'''
+# What is a client's business and no backend's.
+CLIENTS = frozenset({SECTIONS["client frames"], SECTIONS["server frames"]})
 WIDTH = 110
 _PLAIN = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None"}
 
@@ -36,6 +48,17 @@ def python_types() -> str:
             lines += ["", *_class(name, schema), ""]
     for union, message in (("ClientFrame", "ClientMessage"), ("ServerFrame", "Message")):
         lines += [f"{union} = (", *(f"    {name} |" for name in frame_types(union)), f"    {message}", ")"]
+    return _formatted("\n".join(lines) + "\n")
+
+
+def backend_types() -> str:
+    """Return the text of the backend package's contract.py."""
+    lines = [BACKEND_HEAD]
+    for heading, types in sections():
+        if heading not in CLIENTS:
+            lines += [f"# ── {heading}", ""]
+            for name, schema in types:
+                lines += ["", *_class(name, schema), ""]
     return _formatted("\n".join(lines) + "\n")
 
 

@@ -1,4 +1,4 @@
-"""clients/js/protocol.d.ts: the contract as types of TypeScript.
+"""clients/js/src/protocol.ts: the contract as types of TypeScript.
 
 It returns the file's text and writes nothing.
 """
@@ -25,7 +25,7 @@ HEAD = """\
  *
  * Your own types of messages join the unions by declaration:
  *
- *     declare module "./protocol.js" {
+ *     declare module "warren-client/protocol" {
  *       interface ApplicationTypes { "deal.done": { price: number } }
  *     }
  */
@@ -50,7 +50,7 @@ _PLAIN = {
 
 
 def typescript_types() -> str:
-    """Return the text of protocol.d.ts."""
+    """Return the text of protocol.ts."""
     codes = [f'  | "{code}"' for code in ErrorCode]
     lines = [HEAD, "/** Warren's own error codes. */", "export type ErrorCode =", *codes]
     lines[-1] += ";"

@@ -219,6 +219,9 @@ def test_the_http_api_has_a_service_of_its_own() -> None:
     assert service["metadata"]["annotations"]["example.com/note"] == "yes"
     assert {"name": "api", "containerPort": 8090} in container(rendered, "router")["ports"]
     assert environment(rendered, "router")["WARREN_ROUTER_API_KEYS_FILE"] == "/etc/warren/api/keys.yaml"
+    assert environment(rendered, "router")["WARREN_ROUTER_API_ADMIN"] == "true"
+    off = chart(EVERYTHING, "router.api.admin=false")
+    assert environment(off, "router")["WARREN_ROUTER_API_ADMIN"] == "false"
     assert found(chart(EXTERNAL), "Service", "-router-api") == []
     assert [port["name"] for port in container(chart(EXTERNAL), "router")["ports"]] == ["internal"]
     assert not [name for name in environment(chart(EXTERNAL), "router") if "_API_" in name]

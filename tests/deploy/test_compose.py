@@ -33,18 +33,26 @@ SETTINGS = {"gateway": GatewaySettings, "router": RouterSettings}
 
 
 def variables(service: str) -> dict[str, str]:
-    """Return a service's environment with every ``${NAME:-default}`` at its default."""
-    return {
+    """Return a service's environment with every ``${NAME:-default}`` at its default, and each mounted file
+    where it lies in the checkout.
+    """
+    mounts = [mount.split(":") for mount in SERVICES[service].get("volumes", ())]
+    mounted = {target: str(ROOT / source) for source, target, *_ in mounts if source.startswith("./")}
+    env = {
         name: re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", str(value))
         for name, value in SERVICES[service]["environment"].items()
     }
+    return {name: mounted.get(value, value) for name, value in env.items()}
 
 
 @pytest.mark.parametrize("service", ["gateway", "router"])
 def test_the_environment_is_one_that_the_service_takes(service: str) -> None:
-    """Each WARREN variable is known to the service, and its settings are read from them without a problem."""
+    """Each WARREN variable is known to the service, by itself or as the file of one, and its settings are read
+    from them without a problem.
+    """
     env = variables(service)
     known = {variable.name for variable in describe(SETTINGS[service])}
+    known |= {f"{name}_FILE" for name in known}
     assert {name for name in env if name.startswith("WARREN_")} <= known
     settings = read(SETTINGS[service], env)
     assert settings.bus.amqp_urls == ("amqp://warren:warren@rabbitmq:5672/",)
@@ -75,6 +83,15 @@ def test_the_services_are_confined_and_doubled(service: str) -> None:
     assert (ROOT / "Dockerfile").is_file()
     port = read(SETTINGS[service], variables(service)).probes.internal_port
     assert f"127.0.0.1:{port}/readyz" in described["healthcheck"]["test"][-1]
+
+
+def test_the_page_can_show_who_is_there_and_who_has_seen_what() -> None:
+    """Both services have the same namespaces, which tell it in the page's room."""
+    for service in SETTINGS:
+        policy = read(SETTINGS[service], variables(service)).namespaces.namespaces.policy("chat:lobby")
+        assert policy.presence.mode == "users"
+        assert policy.presence.watch == "anyone"
+        assert policy.receipts == "seen"
 
 
 def test_the_small_set_is_the_default() -> None:
@@ -109,8 +126,8 @@ def test_everything_that_is_mounted_exists() -> None:
 def test_the_http_api_is_served_with_the_key_that_is_shown() -> None:
     """Behind the balancer, on the port that the routers have it on, with the key of the command on top."""
     settings = read(RouterSettings, variables("router"))
-    [mount] = [each for each in SERVICES["router"]["volumes"] if settings.api.keys_file in each]
-    [key] = yaml.safe_load((ROOT / mount.split(":")[0]).read_text())["keys"]
+    assert settings.api.keys_file.startswith(str(ROOT))
+    [key] = yaml.safe_load(Path(settings.api.keys_file).read_text())["keys"]
     shown = re.search(r"Authorization: Bearer ([^']+)'", (ROOT / "docker-compose.yml").read_text())
     assert shown is not None
     assert hashlib.sha256(shown[1].encode()).hexdigest() == key["sha256"]
@@ -196,7 +213,6 @@ async def test_the_page_is_served_with_all_that_it_names(page: str) -> None:
                 joined = name if name.startswith("/") else f"{folder}/{name}"
                 queue.append(re.sub(r"/[^/]+/\.\./|/\./", "/", joined))
     assert "/js/warren.js" in seen
-    assert any(path.startswith("/js/lib/") for path in seen)
     assert set(seen.values()) <= {"text/javascript", "text/css", "image/svg+xml"}
     host = page.removeprefix("http://")
     config = f'{{"gateways":["{host}"],"notify":false}}'

@@ -4,6 +4,7 @@ and what it can't read.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from tests.support.js_client import run_script
 from tests.support.ports import free_port
+from tests.support.proxy import Proxy
 
 from embedded.app import Embedded
 from embedded.settings import read_embedded
@@ -106,6 +108,41 @@ bob.close();
 """
 
 
+CUTS = """
+import { WarrenClient } from "%(client)s";
+
+const options = { backoffMs: 20, backoffCapMs: 50, connectTimeoutMs: 2_000, maxTries: Infinity };
+const ann = new WarrenClient("%(far)s", { user: "ann", ...options });
+const bob = new WarrenClient("%(url)s", { user: "bob" });
+const found = { heard: [], listened: [], gaps: 0, lost: 0, opened: 0, held: 0, acks: 0, errors: [] };
+ann.on("open", () => found.opened++);
+ann.on("error", ({ code }) => ["connection", "never_opened"].includes(code) || found.errors.push(code));
+await Promise.all([ann.connect(), bob.connect()]);
+const room = ann.room("r");
+room.on("CHAT", ({ payload }) => found.listened.push(payload));
+room.on("gap", () => found.gaps++);
+await Promise.all([room.joined, bob.join("r")]);
+// others hold the room for a moment, again and again
+const holds = setInterval(() => { ann.room("r").leave(); found.held++; }, 7);
+const sending = (async () => {
+  for (let n = 0; n < 300; n++) {
+    found.acks += (await bob.send("CHAT", "r", n)).seq > 0;
+    await new Promise((then) => setTimeout(then, 10));
+  }
+})();
+for await (const message of room) {
+  if (message.lost) found.lost++;
+  else found.heard.push(message.payload);
+  if (message.payload === 299) break;
+}
+await sending;
+clearInterval(holds);
+console.log(JSON.stringify(found));
+ann.close();
+bob.close();
+"""
+
+
 @asynccontextmanager
 async def gateway(**env: str) -> AsyncIterator[str]:
     """Run a gateway of an embedded Warren with its default limits; give its address."""
@@ -121,9 +158,9 @@ async def gateway(**env: str) -> AsyncIterator[str]:
             await part.stop()
 
 
-async def run(script: str, url: str) -> dict[str, Any]:
+async def run(script: str, url: str, **names: str) -> dict[str, Any]:
     """Run it and return what it prints."""
-    return await run_script(script, url=url, secret=SECRET)
+    return await run_script(script, url=url, secret=SECRET, **names)
 
 
 @pytest.mark.slow
@@ -179,3 +216,26 @@ async def test_receipts_outlive_a_connection_and_users_tell_what_they_have_seen(
         "refused": "forbidden",
         "written": True,
     }
+
+
+@pytest.mark.slow
+async def test_a_loop_over_a_room_gets_all_once_and_in_order_however_often_it_is_cut() -> None:
+    """The connection is reset every few tenths of a second, and others hold the room and leave it; the loop and
+    the listener have each message once and in order, and no gap.
+    """
+    async with gateway(WARREN_GATEWAY_RATE="0") as url:
+        host, _, port = url.removeprefix("ws://").removesuffix("/ws").rpartition(":")
+        async with Proxy(host, int(port)) as proxy:
+            running = asyncio.create_task(run(CUTS, url, far=f"ws://{proxy.host}:{proxy.port}/ws"))
+            while not running.done():
+                accepted = proxy.accepted
+                await asyncio.wait([running], timeout=0.25)
+                # a client that is not back yet is left alone
+                if proxy.accepted > accepted or proxy.connections:
+                    proxy.reset()
+            found = await running
+    assert found["heard"] == list(range(300))
+    assert found["listened"] == list(range(300))
+    assert (found["gaps"], found["lost"], found["errors"], found["acks"]) == (0, 0, [], 300)
+    assert found["opened"] > 3
+    assert found["held"] > 10

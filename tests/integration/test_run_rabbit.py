@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import psutil
 import pytest
@@ -39,11 +39,11 @@ runpy.run_module("scripts.dev.run_rabbit", run_name="__main__")
 
 
 def _three_ports() -> int:
-    """Return a free port whose next two are free too."""
+    """Return a free port whose next two, tenth and eleventh are free too."""
     for _ in range(50):
         port = free_port()
         with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
-            for each in (port + 1, port + 2):
+            for each in (port + 1, port + 2, port + 10, port + 11):
                 stack.enter_context(contextlib.closing(socket.socket())).bind(("127.0.0.1", each))
             return port
     raise RuntimeError("no three free ports side by side")
@@ -123,6 +123,20 @@ async def test_two_gateways_talk_and_ctrl_c_ends_all_in_five_seconds(run: Run) -
     assert list(run.folder.iterdir()) == []
 
 
+async def test_the_page_has_all_that_it_can_show(run: Run) -> None:
+    """Rooms tell who is there and who has seen what, and the service that the page offers answers."""
+    await run.up()
+    async with await connect(run.url(1), user="ann") as ann, await connect(run.url(2), user="bob") as bob:
+        await bob.expect("JOINED", room="default")
+        await ann.send("JOIN", "chat:lobby", {"presence": {"watch": True}}, id="j")
+        joined = await ann.expect("JOINED", room="chat:lobby")
+        assert joined["payload"]["presence"]["watching"] is True
+        await ann.send("CHAT", "chat:lobby", 1, id="c", receipt="written")
+        assert (await ann.expect("RECEIPT", room="chat:lobby"))["payload"]["complete"] is True
+        await bob.send("REQUEST", payload={"how": "are you?"}, id="r", service="echo")
+        assert (await bob.expect("RESPONSE"))["payload"] == {"how": "are you?"}
+
+
 async def test_what_it_prints_is_true(run: Run) -> None:
     """When it says that it runs, every shard is spoken for; the command that it prints notifies a client; the
     page may connect.
@@ -140,6 +154,12 @@ async def test_what_it_prints_is_true(run: Run) -> None:
         f"127.0.0.1:{run.port}",
         f"127.0.0.1:{run.port + 1}",
     ]
+    key = run.text().split("with the key ")[1].split()[0]
+    for number in (10, 11):
+        router = f"http://127.0.0.1:{run.port + number}"
+        assert f"{router}/admin/" in run.text()
+        asked = Request(f"{router}/v1/overview", headers={"Authorization": f"Bearer {key}"})
+        assert (await _json(asked))["gateways"] == 2
     origin = page.split("/?")[0]
     async with await connect(run.url(1), user="ann", origin=origin) as ann:
         await ann.expect("JOINED", room="default")
@@ -149,7 +169,7 @@ async def test_what_it_prints_is_true(run: Run) -> None:
         assert (await ann.expect("NOTIFICATION", room="default"))["payload"] == {"text": "from the backend"}
 
 
-async def _json(url: str) -> Any:
+async def _json(url: str | Request) -> Any:
     return json.loads(await asyncio.to_thread(lambda: urlopen(url, timeout=10).read()))
 
 

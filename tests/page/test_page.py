@@ -7,35 +7,24 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import socket
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
-from urllib.error import URLError
 from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect
+from tests.support.js_site import await_page
 
 from rabbit_nodes.child import Child
 from rabbit_nodes.ports import free_port
 
 ROOT = Path(__file__).parents[2]
-START_S = 30.0
 END_S = 5.0
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 # Keeps every socket that the page opens, so that a test can misbehave on it.
 SOCKETS = """
   window.sockets = [];
@@ -70,7 +59,7 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
             [sys.executable, "-m", "embedded"], env={**env, "PORT": str(port)}, output=output, cwd=ROOT
         )
         try:
-            _await_page(child, port, log)
+            await_page(child, port, log)
             yield port
             began = time.monotonic()
             assert child.end(END_S) == 0, log.read_text()
@@ -80,30 +69,6 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     written = log.read_text()
     assert f"http://127.0.0.1:{port}" in written
     assert "Traceback" not in written, written
-
-
-def _await_page(child: Child, port: int, log: Path) -> None:
-    ends = time.monotonic() + START_S
-    while time.monotonic() < ends:
-        assert child.running, log.read_text()
-        with (
-            suppress(URLError, ConnectionError),
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=1),
-        ):
-            return
-        time.sleep(0.05)
-    pytest.fail(f"no page within {START_S} s:\n{log.read_text()}")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Return the system's Chromium."""
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    assert path, "Chromium is missing: apt-get install chromium"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 class Window:
@@ -134,7 +99,7 @@ class Window:
 
     @property
     def status(self) -> Locator:
-        return self.page.locator("#status")
+        return self.page.locator("#status-text")
 
     def join(self) -> None:
         self.page.get_by_role("button", name="Join").click()
@@ -423,6 +388,84 @@ def test_a_window_that_the_gateway_throws_out_comes_back(windows: Two):
     assert ann.seqs() == bob.seqs() == ["1", "2", "3"]
 
 
+def test_what_was_said_before_is_read_on_demand(windows: Two, browser: Browser, port: int):
+    """One who comes later sees what was said before, page by page up to the beginning, in order and once; the
+    button goes with the first message.
+    """
+    ann, _ = windows
+    room = ann.page.get_by_label("Room", exact=True).input_value()
+    expect(ann.page.locator("#earlier")).to_be_hidden()
+    for number in range(5):
+        ann.say(f"early {number}")
+    expect(ann.page.locator(".sending")).to_have_count(0)
+    eve = Window(browser, "eve").open(port, port + 1, room)
+    eve.join()
+    ann.say("while eve is there")
+    expect(eve.row("while eve is there")).to_have_count(1)
+    eve.page.get_by_role("button", name="Earlier messages").click()
+    expect(eve.page.locator(".message")).to_have_count(6)
+    assert eve.seqs() == ["1", "2", "3", "4", "5", "6"]
+    expect(eve.page.locator("#earlier")).to_be_hidden()
+    eve.context.close()
+    assert eve.complaints == []
+
+
+def test_a_service_can_be_asked(windows: Two):
+    """The answer and how long it took stand below the form; one that may not be called is told by its code,
+    and neither shows as a message.
+    """
+    ann, _ = windows
+    ann.page.get_by_role("button", name="Ask").click()
+    answer = ann.page.locator("#answer")
+    expect(answer).to_contain_text(re.compile(r'^\{"how":"are you\?"\} after \d+ ms$'))
+    ann.page.locator("#service").fill("nobody")
+    ann.page.get_by_role("button", name="Ask").click()
+    expect(answer).to_contain_text("forbidden: You may not call this service")
+    expect(ann.page.locator(".message")).to_have_count(0)
+
+
+def test_one_who_waits_to_reconnect_sees_how_long_and_need_not(windows: Two):
+    """The seconds count down where nobody hears them; the button tries at once, and the waiting is over."""
+    ann, bob = windows
+    ann.page.evaluate("""() => {
+      window.Real = window.WebSocket;
+      window.WebSocket = class extends EventTarget {
+        constructor() { super(); setTimeout(() => this.onclose?.({code: 1006, reason: ''})); }
+        close() {}
+      };
+      window.sockets.at(-1).close();
+    }""")
+    countdown = ann.page.locator("#countdown")
+    expect(countdown).to_have_text(re.compile(r"^in \d+ s$"))
+    expect(countdown).to_have_attribute("aria-hidden", "true")
+    ann.page.evaluate("() => { window.WebSocket = window.Real; }")
+    ann.page.evaluate("document.getElementById('retry-now').click()")
+    expect(ann.status).to_contain_text("connected to 127.0.0.1:")
+    expect(countdown).to_be_hidden()
+    bob.say("there you are")
+    expect(ann.row("there you are")).to_have_count(1)
+
+
+def test_only_what_others_say_is_read_aloud(windows: Two):
+    """Each message once and without its numbers; many at once by how many they are; nothing that one wrote
+    oneself, and no typing.
+    """
+    ann, bob = windows
+    live = "[...document.querySelectorAll('[aria-live], [role=status], [role=alert], [role=log]')].map(e => e.id || e.className)"
+    assert set(ann.page.evaluate(live)) == {"status-text", "trouble", "news", "notified", "answer"}
+    ann.say("to myself")
+    bob.say("to ann")
+    expect(ann.page.locator("#news")).to_have_text("bob: to ann")
+    expect(bob.page.locator("#news")).to_have_text("ann: to myself")
+    expect(ann.row("to myself").locator("details")).not_to_have_attribute("open", "")
+    ann.page.evaluate("""async () => {
+      const { News } = await import('/demo/news.js');
+      const news = new News(document.getElementById('news'));
+      for (const n of [1, 2, 3]) news.tell('bob', `${n}`);
+    }""")
+    expect(ann.page.locator("#news")).to_have_text("3 new messages")
+
+
 def test_leaving_ends_the_connection(windows: Two):
     """Leave closes the socket and writing is no longer possible; joining again begins anew."""
     ann, bob = windows
@@ -498,7 +541,7 @@ def test_a_cut_emoji_is_refused_and_the_next_message_goes(windows: Two):
           document.getElementById('composer').requestSubmit();
         }"""
     )
-    expect(ann.page.locator(".failed .meta")).to_contain_text("half of a surrogate pair")
+    expect(ann.page.locator(".failed .why")).to_contain_text("half of a surrogate pair")
     for number in range(6):
         ann.say(f"fine {number}")
     expect(bob.page.locator(".message")).to_have_count(6)
@@ -646,6 +689,10 @@ def test_every_text_has_enough_contrast(browser: Browser, port: int, scheme: str
           Object.assign(trouble, { hidden: false, textContent: 'trouble' });
           document.getElementById('notified').className = 'wide note bad';
           document.getElementById('typing').textContent = 'bob is typing';
+          for (const details of document.querySelectorAll('details')) details.open = true;
+          document.getElementById('retry').hidden = false;
+          document.getElementById('countdown').textContent = 'in 3 s';
+          document.getElementById('earlier').hidden = false;
         }"""
     )
     # In one go: whatever is seen next writes the ticks anew.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from warren.envelope import SpeakerProgress
+from warren.envelope import GatewayWaits, ShardReading, SpeakerProgress
 
 
 class ListedShard:
@@ -44,6 +44,9 @@ class ListedShards:
         self.outdated = ""
         self.unprepared = 0
         self.said: tuple[SpeakerProgress, ...] = ()
+        self.waiting = 0
+        self.reading: tuple[ShardReading, ...] = ()
+        self.gateways: tuple[GatewayWaits, ...] = ()
 
     def __len__(self) -> int:
         return len(self.all)
@@ -66,3 +69,9 @@ class ListedShards:
 
     def progress(self) -> tuple[SpeakerProgress, ...]:
         return self.said
+
+    def readings(self) -> tuple[ShardReading, ...]:
+        return self.reading
+
+    def gateways_waiting(self) -> tuple[GatewayWaits, ...]:
+        return self.gateways

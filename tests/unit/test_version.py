@@ -46,6 +46,12 @@ def test_the_javascript_client_has_it() -> None:
     assert json.loads((ROOT / "clients/js/package.json").read_text())["version"] == __version__
 
 
+def test_the_python_backend_package_has_it() -> None:
+    """It is released with the rest, and its source can be built without the repository around it."""
+    text = (ROOT / "clients/backend_python/src/warren_backend/version.py").read_text()
+    assert re.findall(r'^__version__ = "(.*)"$', text, re.MULTILINE) == [__version__]
+
+
 def test_no_image_has_one_of_its_own() -> None:
     """The Dockerfile is told the version when it is built."""
     assert re.findall(r"VERSION=[\"']?\d.*", (ROOT / "Dockerfile").read_text()) == []

@@ -381,6 +381,7 @@ test("the error names the page's origin", async (t) => {
   s.client.connect();
   await refusedUpgrades(s, 3);
   assert.match(s.log.errors[0].message, /this page's origin, https:\/\/app.example, is not one that the gateway allows/);
+  assert.match(s.log.errors[0].message, /WARREN_GATEWAY_ORIGINS=https:\/\/app.example allows it; the gateway logs upgrade_refused/);
 });
 
 test("a socket that never answers counts as a failed upgrade", async () => {
@@ -428,4 +429,50 @@ test("the server says in the ERROR before a close how long to stay away; the bac
   assert.equal(s.sockets.length, 2);
   s.socket.drop(1006); // the next close says nothing of that
   assert.ok(s.log.closes.at(-1).delayMs < 4_000);
+});
+
+for (const [what, wrong] of [
+  ["JOINED without a payload", { type: "JOINED", room: "r", payload: null }],
+  ["JOINED without numbers", { type: "JOINED", room: "r", payload: { epoch: 1, seq: "x", recovered: "yes", missed: -1 } }],
+  ["JOINED that missed less than nothing", { type: "JOINED", room: "r", payload: { epoch: "e1", seq: 1, recovered: true, missed: -1 } }],
+  ["a message whose seq is text", { type: "CHAT", room: "r", seq: "2", epoch: "e1", payload: "x" }],
+  ["a message without an epoch", { type: "CHAT", room: "r", seq: 2, payload: "x" }],
+  ["HISTORY without messages", { type: "HISTORY", room: "r", payload: {} }],
+  ["HISTORY of nothings", { type: "HISTORY", room: "r", payload: { messages: [null] } }],
+  ["binary that is none", { type: "CHAT", room: "r", encoding: "base64", payload: 7 }],
+  ["PRESENCE without a count", { type: "PRESENCE", room: "r", payload: { count: null, digest: "0", version: 1 } }],
+  ["PRESENCE whose digest is none", { type: "PRESENCE", room: "r", payload: { count: { users: 1, connections: 1 }, digest: "no", version: 1 } }],
+  ["PRESENCE of one without a proof", { type: "PRESENCE", room: "r", payload: { count: { users: 1, connections: 1 }, digest: "0", version: 1, joined: [{ user: "ann" }] } }],
+  ["PRESENCE in words", { type: "PRESENCE", room: "r", payload: { count: { users: "one", connections: 1 }, digest: "0", version: 1, left: 7 } }],
+  ["nothing", null],
+]) {
+  test(`a frame that is not what the protocol says is reported, and nothing else suffers: ${what}`, async () => {
+    const s = scene();
+    const socket = await s.open();
+    s.client.join("r", { presence: true });
+    socket.joined("r", { presence: { watching: true } });
+    socket.presence("r", { page: true, after: "", joined: [{ user: "bob", proof: "1" }], digest: "0000000000000001" });
+    socket.chat("r", 1);
+    socket.say(JSON.stringify(wrong));
+    assert.deepEqual(s.log.errors.map(({ code }) => code), ["invalid_format"]);
+    socket.chat("r", 2);
+    assert.deepEqual([s.log.chats, s.log.gaps], [["m1", "m2"], []]);
+    assert.deepEqual(s.client.position("r"), { epoch: "e1", seq: 2 });
+    assert.deepEqual([[...s.client.presence("r").members.keys()], s.client.presence("r").isComplete], [["bob"], true]);
+  });
+}
+
+test("a socket that reports an error and no close, as in Node 20, is given up at once if it never opened", async () => {
+  const s = scene();
+  s.client.connect();
+  await settled();
+  s.socket.onerror();
+  assert.equal(s.client.state, "waiting");
+  await s.clock.pass(500);
+  assert.equal(s.sockets.length, 2);
+  s.socket.onopen();
+  s.socket.onerror(); // the close follows
+  assert.equal(s.client.state, "connecting");
+  s.socket.welcome();
+  assert.equal(s.client.state, "open");
 });

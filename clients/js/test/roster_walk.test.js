@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isDeepStrictEqual } from "node:util";
 
-import { Roster } from "../lib/roster.js";
+import { Roster } from "../dist/esm/roster.js";
 import { FakeClock, settled } from "../support/fakes.js";
 import { randomOf } from "../support/random.js";
 

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { SeenPositions } from "../lib/seen_positions.js";
+import { SeenPositions } from "../dist/esm/seen_positions.js";
 import { scene, settled } from "../support/fakes.js";
 
 const told = (sum, users, epoch = "e1") => ({ epoch, sum, ...(users && { users }) });

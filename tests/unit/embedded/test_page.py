@@ -64,7 +64,6 @@ async def test_all_that_the_page_needs_is_served(scene: Scene):
         "/demo/style.css": "text/css",
         "/demo/icon.svg": "image/svg+xml",
         "/js/warren.js": "text/javascript",
-        "/js/lib/link.js": "text/javascript",
     }.items():
         answer = await scene.client.get(path)
         assert (path, answer.status, answer.content_type) == (path, 200, kind)
@@ -73,7 +72,7 @@ async def test_all_that_the_page_needs_is_served(scene: Scene):
 
 @pytest.mark.parametrize(
     "path",
-    ["/js/package.json", "/js/test/rooms.test.js", "/demo/../js/README.md", "/demo/%2e%2e/js/README.md"],
+    ["/js/package.json", "/js/src/link.ts", "/js/test/rooms.test.js", "/demo/../js/README.md", "/demo/%2e%2e/js/README.md"],
 )
 async def test_nothing_else_is_served(scene: Scene, path: str):
     """Other files of the checkout can't be had."""
@@ -83,9 +82,12 @@ async def test_nothing_else_is_served(scene: Scene, path: str):
 
 
 async def test_the_gateways_are_told(scene: Scene):
-    """The page learns where the gateways are."""
+    """The page learns where the gateways are, and which services it can ask."""
     answer = await scene.client.get("/demo/config.json")
-    assert await answer.json() == {"gateways": ["127.0.0.1:8080", "127.0.0.1:8081"]}
+    assert await answer.json() == {
+        "gateways": ["127.0.0.1:8080", "127.0.0.1:8081"],
+        "services": [],
+    }
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,10 @@ async def test_it_serves_the_page_and_publishes():
                 assert answer.status == 200
                 assert "http://127.0.0.1:1 http://127.0.0.1:2;" in answer.headers["Content-Security-Policy"]
             async with session.get("/demo/config.json") as answer:
-                assert await answer.json() == {"gateways": ["127.0.0.1:1", "127.0.0.1:2"]}
+                assert await answer.json() == {
+                    "gateways": ["127.0.0.1:1", "127.0.0.1:2"],
+                    "services": ["echo"],
+                }
             body = {"to": "room", "name": "chat:a", "payload": 1}
             for origin, status in ((f"http://127.0.0.1:{port}", 200), ("http://evil.example", 403)):
                 async with session.post("/demo/notify", json=body, headers={"Origin": origin}) as answer:

@@ -27,6 +27,7 @@ from warren.envelope import (
     Entered,
     Envelope,
     Feed,
+    GatewayWaits,
     Gone,
     Heartbeat,
     Hello,
@@ -63,6 +64,7 @@ from warren.envelope import (
     Rules,
     Seen,
     SeenState,
+    ShardReading,
     Speaker,
     SpeakerProgress,
     TokensRevoked,
@@ -97,6 +99,10 @@ FIELDS: dict[Any, st.SearchStrategy[Any]] = {
     SeenState | None: st.none()
     | st.builds(SeenState, TEXT, INT, st.lists(st.tuples(TEXT, INT), max_size=3).map(tuple)),
     tuple[SpeakerProgress, ...]: st.lists(SPOKEN, max_size=3).map(tuple),
+    tuple[ShardReading, ...]: st.lists(
+        st.builds(ShardReading, INT, INT, INT, INT, INT, st.booleans()), max_size=3
+    ).map(tuple),
+    tuple[GatewayWaits, ...]: st.lists(st.builds(GatewayWaits, TEXT, INT), max_size=3).map(tuple),
 }
 KINDS: tuple[type[Any], ...] = get_args(Envelope)
 
@@ -136,11 +142,23 @@ PINNED: list[tuple[Envelope, str]] = [
     (Join("r", "g~1", "u", "", Position("e", 3)), "9201919da14aa172a3677e31a175a092a16503c40000a00000c200"),
     (Leave(("r",), "g~1"), "92019196a14c91a172a3677e31a0a0a0"),
     (HistoryQuery("r", "g~1", "i"), "92019196a151a172a3677e31a1690064"),
-    (Heartbeat("g", 1, 2), "9201919ba148a167010200000000a00000"),
+    (Heartbeat("g", 1, 2), "9201919ca148a167010200000000a00000ff"),
     (Leaving("g"), "92019192a142a167"),
     (
-        RouterHeartbeat("R", 1, "", 1, (SpeakerProgress(0, "l", 7, 5),)),
-        "92019196a168a15201a001919400a16c0705",
+        RouterHeartbeat(
+            "R",
+            1,
+            "",
+            1,
+            (SpeakerProgress(0, "l", 7, 5),),
+            7,
+            5,
+            3,
+            True,
+            (ShardReading(0, 9, 2, 4, 1, True),),
+            (GatewayWaits("g", 6),),
+        ),
+        "9201919ca168a15201a001919400a16c0705070503c391960009020401c39192a16706",
     ),
     (RouterLeaving("R"), "92019192a162a152"),
     (Deliver("r", "e", 1, "T", b"1", 5), "9201919fa144a172a16501a154c4013105a0a0a0c2c2a000a0"),

@@ -59,3 +59,15 @@ def test_who_says_goodbye_is_gone_at_once():
     assert leases.end("a")
     assert not leases.end("a")
     assert leases.living == frozenset()
+
+
+def test_when_a_holder_was_heard_last_is_known_whatever_its_lease_became():
+    """One that was only met was never heard, and one whose lease is made longer neither."""
+    leases: Leases[str] = Leases(5.0)
+    leases.renew("a", "one", 1.0)
+    leases.meet("b", 2.0)
+    leases.renew_all(3.0)
+    leases.shorten("a", 3.0)
+    assert (leases.heard_at("a"), leases.heard_at("b"), leases.heard_at("c")) == (1.0, None, None)
+    leases.renew("b", "two", 4.0)
+    assert leases.heard_at("b") == 4.0

@@ -66,6 +66,7 @@ class Heartbeat(Kind, frozen=True, array_like=True, tag="H"):
     queue: str = ""  # its own at present: whose guard exchange the routers delete when its lease ends
     uplink_bytes: int = 0  # what it may have in one shard's log at most that no router has counted
     fold_version: int = 0  # the highest version of the fold of which it understands every item
+    lag_ms: int = -1  # how old the oldest message was that has come here lately; -1: none has
 
 
 class Leaving(Kind, frozen=True, array_like=True, tag="B"):
@@ -83,6 +84,24 @@ class SpeakerProgress(msgspec.Struct, frozen=True, array_like=True):
     mark: int  # the offset of the newest whole checkpoint's Mark; -1: none is known
 
 
+class ShardReading(msgspec.Struct, frozen=True, array_like=True):
+    """What a router has read of a shard, whether it speaks for it or stands by."""
+
+    shard: int
+    offset: int  # of the entry that was read last
+    rooms: int = 0  # that have members
+    members: int = 0  # of those rooms, each connection in each room
+    users: int = 0  # who are connected; their own rooms count among neither
+    speaks: bool = False
+
+
+class GatewayWaits(msgspec.Struct, frozen=True, array_like=True):
+    """How many entries of logs wait to be sent to a gateway."""
+
+    gateway: str
+    entries: int
+
+
 class RouterHeartbeat(Kind, frozen=True, array_like=True, tag="h"):
     """A router lives and shares in the shards."""
 
@@ -91,6 +110,13 @@ class RouterHeartbeat(Kind, frozen=True, array_like=True, tag="h"):
     queue: str = ""  # as in a gateway's heartbeat
     fold_version: int = 0  # the highest version of the fold that it can apply
     shards: tuple[SpeakerProgress, ...] = ()  # those that it speaks for
+    # what follows is for those who look at the installation, and decides nothing
+    rss_bytes: int = 0
+    lag_ms: int = -1  # how old the oldest message was that was read from a log lately; -1: none was
+    waiting: int = 0  # events and records that wait for the broker
+    blocked: bool = False  # the broker holds back what is published
+    readings: tuple[ShardReading, ...] = ()  # of the shards that it reads
+    gateways: tuple[GatewayWaits, ...] = ()  # those for which most waits, of those for which anything does
 
 
 class RouterLeaving(Kind, frozen=True, array_like=True, tag="b"):

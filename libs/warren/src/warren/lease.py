@@ -18,6 +18,7 @@ T = TypeVar("T")
 class _Lease(Generic[T]):
     until: float
     said: T | None
+    heard_at: float | None = None
     shortened: bool = False
 
 
@@ -43,8 +44,10 @@ class Leases(Generic[T]):
         lease = self._leases.get(name)
         if lease is not None:
             lease.until, lease.said, lease.shortened = now + self.lease_s, said, False
+            lease.heard_at = now
             return False
         self._add(name, said, now)
+        self._leases[name].heard_at = now
         return True
 
     def meet(self, name: str, now: float) -> bool:
@@ -96,6 +99,11 @@ class Leases(Generic[T]):
     def all_said(self) -> dict[str, T]:
         """Return what each holder has said last, of those that have said anything."""
         return {name: lease.said for name, lease in self._leases.items() if lease.said is not None}
+
+    def heard_at(self, name: str) -> float | None:
+        """Return when a holder was heard last; None where it never was, or holds no lease."""
+        lease = self._leases.get(name)
+        return lease.heard_at if lease is not None else None
 
     def _add(self, name: str, said: T | None, now: float) -> None:
         self._leases[name] = _Lease(now + self.lease_s, said)

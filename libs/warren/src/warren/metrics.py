@@ -19,6 +19,8 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import choose_encoder
 
+from warren.recent_lag import RecentLag
+
 OTHER = "other"
 MAX_LABEL_VALUES = 64
 PREDEFINED_TYPES = frozenset(
@@ -102,6 +104,7 @@ class _Metrics:
         self._waiting_seen: dict[str, Gauge] = {}
         self._batch = self._histogram("batch_size", "Messages in one batch.", COUNTS)
         self._hop = self._histogram("hop_seconds", "Seconds that a message took over one hop.", SECONDS)
+        self.lag = RecentLag()
         self._batches: dict[str, Histogram] = {}
         self._hops: dict[str, Histogram] = {}
 

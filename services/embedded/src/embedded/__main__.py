@@ -94,6 +94,8 @@ def _api(embedded: Embedded) -> list[str]:
     if not embedded.api:
         return []
     lines = ["", f"  HTTP API   {embedded.api}/v1/"]
+    if embedded.admin:
+        lines.append(f"  admin      {embedded.admin}   (it asks for a key)")
     if embedded.settings.trial_key:
         lines += [
             f"  its key    {embedded.trial_key.text}",

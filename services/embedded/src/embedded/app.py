@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-from embedded.echo_service import EchoService
+from embedded.echo_service import SERVICE, EchoService
 from embedded.page import Page, find_clients
 from embedded.settings import EmbeddedSettings
 from embedded.trial_key import TrialKey
@@ -49,6 +49,7 @@ class Embedded:
             self.topology,
             gateways=self.addresses,
             origins=settings.origins,
+            services=[SERVICE],
         )
         self._echo = EchoService(self.page_bus, self.topology)
         self._router_tracing = self._tracing("router")
@@ -78,6 +79,11 @@ class Embedded:
         """The HTTP API's address; empty where it is off."""
         api = self.settings.router.api
         return f"http://{_shown(api.host)}:{api.port}" if api.port else ""
+
+    @property
+    def admin(self) -> str:
+        """The admin page's address; empty where it is off."""
+        return f"{self.api}/admin/" if self.api and self.settings.router.api.admin else ""
 
     @property
     def internal(self) -> list[tuple[str, str]]:

@@ -26,7 +26,7 @@ from warren.topology import ALL, Topology
 
 MAX_BYTES = 256 * 1024
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".html": "text/html"}
-_FOLDERS = {"/demo": "demo", "/js": "js", "/js/lib": "js/lib"}  # path ▶ folder below clients/
+_FOLDERS = {"/demo": "demo", "/js": "js"}  # path ▶ folder below clients/
 _HEADERS = {
     "Cache-Control": "no-cache",
     "X-Content-Type-Options": "nosniff",
@@ -74,14 +74,15 @@ class Page:
         *,
         gateways: Sequence[str],
         origins: Iterable[str],
+        services: Sequence[str] = (),
     ) -> None:
         """``clients``: the checkout's folder of that name; ``gateways``: host:port of each; ``origins``:
-        whose pages may publish.
+        whose pages may publish; ``services``: which the page offers to ask.
         """
         self._files = dict(_files(clients))
         self._bus = bus
         self._topology = topology
-        self._config = orjson.dumps({"gateways": list(gateways)})
+        self._config = orjson.dumps({"gateways": list(gateways), "services": list(services)})
         self._origins = tuple(origins)
         # the client asks a gateway that it can't connect to whether it answers HTTP
         # a policy knows no IPv6

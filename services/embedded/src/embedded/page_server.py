@@ -1,5 +1,5 @@
 """``python -m embedded.page_server PORT GATEWAY…``: the demo page in a process of its own, on 127.0.0.1, for
-gateways in other processes.
+gateways in other processes, and the service ``echo`` that the page can ask.
 
 It is for gateways as they ship, which serve no page. It holds no client's
 connection; what the form publishes goes to the RabbitMQ of WARREN_AMQP_URL as a backend's message does.
@@ -13,6 +13,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from embedded.echo_service import SERVICE, EchoService
 from embedded.page import Page, find_clients
 from router.settings import RouterSettings
 from warren.bus import Bus
@@ -58,16 +59,18 @@ class PageServer:
         """``clients``: the checkout's folder of that name; ``gateways``: host:port of each."""
         self._bus = bus
         self._port = port
+        self._echo = EchoService(bus, topology)
         self._runner: web.AppRunner | None = None
         # a page that was reached by another name may not publish, and no other one either
         origins = [f"http://{host}:{port}" for host in (HOST, "localhost")]
-        self._page = Page(clients, bus, topology, gateways=gateways, origins=origins)
+        self._page = Page(clients, bus, topology, gateways=gateways, origins=origins, services=[SERVICE])
 
     async def start(self) -> None:
         """Connect to the broker for as long as it takes, then listen. Raises OSError where the port can't be
         had.
         """
         await self._bus.start()
+        await self._echo.start()
         app = web.Application()
         app.add_routes(self._page.routes())
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
@@ -79,6 +82,7 @@ class PageServer:
         runner, self._runner = self._runner, None
         if runner is not None:
             await runner.cleanup()
+        await self._echo.stop()
         await self._bus.close()
 
 

@@ -43,7 +43,7 @@ _DEFAULTS = {
 }
 # Where the user has not said it: what may be called is the service that embedded mode brings, and all rooms
 # tell who is there and who has seen what, so that the page can show it.
-_NAMESPACES = (
+TRIAL_NAMESPACES = (
     f"{{services: [{{pattern: {SERVICE}}}], "
     "namespaces: [{name: all, pattern: '*', presence: {mode: users, watch: anyone}, receipts: seen}]}"
 )
@@ -107,7 +107,7 @@ def read_embedded(env: Mapping[str, str] | None = None) -> EmbeddedSettings:
     merged = {
         **_DEFAULTS,
         "WARREN_ROUTER_API_PORT": str(port + API_PORT_ABOVE),
-        **({} if named else {"WARREN_NAMESPACES": _NAMESPACES}),
+        **({} if named else {"WARREN_NAMESPACES": TRIAL_NAMESPACES}),
         **({} if on_rabbit else _ALONE),
         **{name: value for name, value in given.items() if value and name not in _NOT_HERE},
         # pages of one's own machine, also from a development server's port

@@ -20,6 +20,7 @@ from router.shell.egress import Egress
 from router.shell.gauges import Gauges
 from router.shell.handover import Handover
 from router.shell.http_api import HttpApi, HttpApiLimits
+from router.shell.installation import Installation
 from router.shell.installation_statistics import InstallationStatistics
 from router.shell.message_writer import MessageWriter
 from router.shell.notifications import NotificationLimits, Notifications
@@ -125,8 +126,9 @@ class Router:
         self.answers = Notifications(
             context, dead_letters, sandbox, taken, pace, AnswerQueue(), self._receipts
         )
+        installation = Installation(context, self.peers)
         self._writer = MessageWriter(context, BatchLimits(flow.batch_count, flow.batch_bytes, COMMANDS))
-        self.control = Control(context, self._writer, self._calls, self.shards)
+        self.control = Control(context, self._writer, self._calls, self.shards, installation)
         self.control_queue = ControlQueue(
             context,
             self.control,
@@ -139,7 +141,7 @@ class Router:
             context,
             self.control,
             ApiKeyFile(api.keys_file),
-            HttpApiLimits(api.host, api.port, api.connections, flow.notify_bytes),
+            HttpApiLimits(api.host, api.port, api.connections, flow.notify_bytes, api.admin),
             settings.namespaces.namespaces,
         )
 
@@ -162,7 +164,9 @@ class Router:
             (self.notifications, self.answers),
         )
         gauges = Gauges(context, self.peers, self.shards)
-        self._ticker = Ticker([self._inbox, self.shards, self.egress, self._handover, gauges, self._receipts])
+        self._ticker = Ticker(
+            [self._inbox, self.shards, self.egress, self._handover, gauges, self._receipts, installation]
+        )
 
         # what it tells of itself
         self.readiness = Readiness()

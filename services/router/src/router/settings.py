@@ -174,6 +174,11 @@ class HttpApiSettings(Settings):
         "File (YAML) with the keys of the HTTP API, each as its SHA-256 with a name and scopes; it is read "
         "again when it changes.",
     )
+    admin: bool = variable(
+        True,
+        "Serve the admin page under /admin/ on the port of the HTTP API. The page holds no key: who uses it "
+        "types one.",
+    )
     connections: int = variable(
         1_024,
         "Connections to the HTTP API that may be open at a time; one too many is answered with 503.",

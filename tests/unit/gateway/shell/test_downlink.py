@@ -151,3 +151,4 @@ def test_latency_and_counts_are_measured(rig: Rig):
     rig.give_out(message(1), message(2))
     assert rig.count("hop_seconds_sum", hop="end_to_end") == 2
     assert rig.count("messages_out_total", type="CHAT") == 2
+    assert rig.metrics.lag.take() == 1_000

@@ -28,7 +28,8 @@ def test_it_says_who_lives_since_when_and_how_much_goes_on() -> None:
     clock.advance(5.0)
     connections.reserve()
     metrics.messages_out("CHAT", 3)
+    metrics.lag.note(9_000)
     said = heartbeat.heartbeat()
     assert said.rss_bytes > 1 << 20
-    assert said == Heartbeat("g", 7, 1, 0, 3, 0, said.rss_bytes, "", 64, FOLD_VERSION)
+    assert said == Heartbeat("g", 7, 1, 0, 3, 0, said.rss_bytes, "", 64, FOLD_VERSION, 9)
     assert heartbeat.goodbye() == [Leaving("g")]

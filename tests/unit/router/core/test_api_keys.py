@@ -1,5 +1,6 @@
 """API keys: what the file says, and what a scope covers."""
 
+import msgspec
 import pytest
 
 from router.core.api_keys import MAX_KEYS, ApiKey, ApiKeys, KeyRate, Scope, hash_of
@@ -125,3 +126,14 @@ def test_a_date_is_read_as_yaml_has_it(text, at_us):
     """Without a zone it is UTC."""
     keys = ApiKeys.parse(f'keys: [{{name: a, sha256: "{HASH}", scopes: ["*"], expires: {text}}}]', VERBS)
     assert keys.keys[0].expires_us == at_us
+
+
+def test_whose_key_it_is_may_know_what_it_may_do_and_not_its_hash():
+    """So that a page offers nothing else."""
+    key = ApiKey("shop", ("9f" * 32,), (Scope("publish", "chat:*"), Scope("count")), None, 5_000)
+    assert msgspec.json.decode(msgspec.json.encode(key.rights())) == {
+        "name": "shop",
+        "scopes": [{"verb": "publish", "pattern": "chat:*"}, {"verb": "count", "pattern": "*"}],
+        "expires": 5,
+    }
+    assert "expires" not in msgspec.json.decode(msgspec.json.encode(ApiKey("a", (), ()).rights()))

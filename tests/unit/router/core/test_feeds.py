@@ -438,3 +438,18 @@ def test_bodies_are_bounded_and_cut():
     log.out(message(5, 1400), "g", "h", "i")
     log.out(message(6, 1400), "g", "h", "i")
     assert len(log.feeds.next_bodies(3200).messages) == 2
+
+
+def test_how_much_waits_for_a_gateway_is_told_until_it_was_sent():
+    """In entries of the log; nothing is told of one that has all, or where nobody speaks."""
+    log = Log("g", "h")
+    log.drain()
+    assert log.feeds.waiting() == {}
+    for seq in (1, 2, 3):
+        log.out(message(seq), "g")
+    assert log.feeds.waiting() == {"g": 3}
+    log.drain()
+    assert log.feeds.waiting() == {}
+    log.out(message(4), "g")
+    log.feeds.silence()
+    assert log.feeds.waiting() == {}

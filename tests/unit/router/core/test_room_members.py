@@ -47,7 +47,7 @@ def test_a_gateway_goes_with_its_members_by_name():
     assert (table.targets("a"), table.memberships) == (("g2",), 1)
 
 
-names = st.tuples(st.sampled_from("abc"), st.sampled_from(["g1~1", "g1~2", "g2~1"]))
+names = st.tuples(st.sampled_from("ab@"), st.sampled_from(["g1~1", "g1~2", "g2~1"]))
 
 
 @given(st.lists(st.tuples(st.sampled_from(["join", "leave", "drop"]), names)))
@@ -76,9 +76,11 @@ def test_nobody_is_lost_and_nobody_stays(steps):
             assert {(at, who) for at, _, members in each.walk() for who in members} == model
             assert each.memberships == len(model)
             assert len(each) == len({at for at, _ in model})
-            for name in "abc":
+            assert each.users == any(at == "@" for at, _ in model)
+            assert each.user_memberships == sum(at == "@" for at, _ in model)
+            for name in "ab@":
                 assert sorted(each.targets(name)) == sorted({who[:2] for at, who in model if at == name})
-        assert [other.targets(name) for name in "abc"] == [table.targets(name) for name in "abc"]
+        assert [other.targets(name) for name in "ab@"] == [table.targets(name) for name in "ab@"]
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,20 @@ from router.core.fold import FOLD_VERSION
 from router.core.peers import Peers, PeerTimes
 from router.core.placement import Placement
 from router.shell.announcer import READING_S, Announcer
-from warren.envelope import RouterHeartbeat, RouterLeaving, SpeakerProgress, decode
+from warren.envelope import (
+    GatewayWaits,
+    RouterHeartbeat,
+    RouterLeaving,
+    ShardReading,
+    SpeakerProgress,
+    decode,
+)
 from warren.heartbeat import HeartbeatLoop
 from warren.own_queue import OwnQueue
 from warren.topology import Topology
 
+READING = ShardReading(3, 9, 1, 2, 1, True)
+WAITS = GatewayWaits("g1", 4)
 PROGRESS = SpeakerProgress(3, "life", 9, 5)
 
 
@@ -30,6 +39,9 @@ class Harness:
         self.placement = Placement("r1", 4)
         self.shards = ListedShards()
         self.shards.said = (PROGRESS,)
+        self.shards.waiting, self.shards.reading, self.shards.gateways = 5, (READING,), (WAITS,)
+        self.bus.blocked = True
+        context.metrics.lag.note(3_000)
         self.announcer = Announcer(
             context, self.heartbeat, self.queue, self.peers, self.placement, self.shards, 1.0
         )
@@ -54,8 +66,22 @@ async def harness():
     await harness.announcer.stop()
 
 
-def word(queue=""):
-    return RouterHeartbeat("r1", 7, queue, FOLD_VERSION, (PROGRESS,))
+def word(said, queue=""):
+    """The heartbeat as it must be; how much memory a process holds is its own matter."""
+    assert said.rss_bytes > 1 << 20
+    return RouterHeartbeat(
+        "r1",
+        7,
+        queue,
+        FOLD_VERSION,
+        (PROGRESS,),
+        said.rss_bytes,
+        3,
+        5,
+        blocked=True,
+        readings=(READING,),
+        gateways=(WAITS,),
+    )
 
 
 async def test_it_says_that_it_lives_what_it_knows_and_for_which_shards_it_speaks(harness):
@@ -63,7 +89,8 @@ async def test_it_says_that_it_lives_what_it_knows_and_for_which_shards_it_speak
     harness.listen()
     harness.announcer.start()
     await eventually(lambda: harness.placement.announced)
-    assert harness.said() == [word()]
+    (said,) = harness.said()
+    assert said == word(said)
     assert harness.placement.update(frozenset())  # it knows enough to place the shards
     assert harness.placement.ours == 4
     assert harness.shards.follows == 2  # once it knew its part, and once it may speak
@@ -89,7 +116,8 @@ async def test_it_reads_what_it_will_be_given_before_anybody_hears_of_it(harness
     assert (harness.said(), harness.placement.announced) == ([], False)
     harness.shards.read = True
     await eventually(lambda: harness.placement.announced)
-    assert harness.said() == [word()]
+    (said,) = harness.said()
+    assert said == word(said)
 
 
 async def test_a_log_that_cannot_be_read_does_not_keep_it_away_for_ever(harness):
@@ -108,7 +136,8 @@ async def test_goodbye_is_the_last_word_and_says_how_far_we_have_got(harness):
     harness.announcer.start()
     await eventually(lambda: harness.placement.announced)
     await harness.announcer.leave()
-    assert harness.said()[-2:] == [word(), RouterLeaving("r1")]
+    said, goodbye = harness.said()[-2:]
+    assert (said, goodbye) == (word(said), RouterLeaving("r1"))
     assert harness.placement.update(frozenset({"r1", "r2"}))
     assert harness.placement.routers == {"r2"}
     assert harness.shards.follows == 3

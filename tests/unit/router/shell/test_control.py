@@ -18,8 +18,10 @@ from router.core.control import (
     COUNT,
     DISCONNECT,
     EXPLAIN,
+    OVERVIEW,
     PUBLISH,
     ROOMS,
+    SAMPLES,
     Given,
     parse_command,
 )  # fmt: skip
@@ -34,6 +36,7 @@ from router.shell.router_calls import RouterCalls
 from warren.address import shard_of
 from warren.batch import BatchLimits
 from warren.contract.commands import Done, Outcome, Outcomes, Published
+from warren.contract.installation import SampleList
 from warren.contract.queries import RoomCount, RoomsPage
 from warren.envelope import Command, Commanded, CommandResult, Publish, Receipt, decode
 from warren.topology import Topology
@@ -48,6 +51,13 @@ class Here:
         return self.said
 
 
+class Whole:
+    """What is known of the whole installation."""
+
+    def answer(self, body):
+        return SampleList(every_ms=1, samples=[])
+
+
 class Harness:
     def __init__(self, limits=None):
         self.bus, self.topology = ScriptedBus(), Topology(shards=2)
@@ -56,7 +66,7 @@ class Harness:
         self.calls = RouterCalls("r1", Placement("r1", 2), self.outbox, self.context.metrics)
         self.shards = [Here(), Here()]
         self.writer = MessageWriter(self.context, limits or BatchLimits())
-        self.control = Control(self.context, self.writer, self.calls, self.shards)
+        self.control = Control(self.context, self.writer, self.calls, self.shards, Whole())
 
     async def do(self, verb, body, scopes=EVERYTHING):
         command = parse_command(verb, msgspec.json.encode(body), Given(self.context.clock.wall_us(), 1_000))
@@ -314,3 +324,12 @@ async def test_who_can_not_be_waited_for_is_told_to_come_again(harness, monkeypa
     assert isinstance(answer, Problem)
     assert answer.code is ProblemCode.OVERLOADED
     assert harness.written() == []
+
+
+async def test_the_whole_installation_is_known_without_asking_anybody(harness):
+    """A key with the scope is answered at once; one for rooms alone is refused, with the scope it lacks."""
+    assert await harness.do(SAMPLES, {}) == SampleList(every_ms=1, samples=[])
+    assert harness.bus.published == []
+    denied = await harness.do(OVERVIEW, {}, (Scope("rooms"), Scope("overview", "chat:*")))
+    assert isinstance(denied, Problem)
+    assert denied.detail == "The key has no scope that covers overview."

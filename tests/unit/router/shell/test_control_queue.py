@@ -44,7 +44,7 @@ class Harness:
         self.outbox = PeerMessages(context)
         self.calls = RouterCalls("r1", Placement("r1", 1), self.outbox, context.metrics)
         self.writer = MessageWriter(context, BatchLimits())
-        self.control = Control(context, self.writer, self.calls, [Here()])
+        self.control = Control(context, self.writer, self.calls, [Here()], None)
         dead = DeadLetters(context.publisher, self.topology.dead, context.metrics)
         self.queue = ControlQueue(context, self.control, dead, SandboxProcess(1.0), ControlLimits(10, 100))
 

@@ -89,3 +89,11 @@ def test_without_tracing_nothing_is_touched():
     """The very same effects."""
     effects = [said(1, TRACE)]
     assert Harness().tracks.traced(effects) is effects
+
+
+def test_how_old_messages_were_is_kept_for_the_heartbeat():
+    """The oldest one's age, whatever comes behind it."""
+    harness = Harness()
+    harness.entry(said(1, at_us=harness.clock.wall_us() - 3_000_000))
+    harness.entry(said(1, at_us=harness.clock.wall_us() - 5_000))
+    assert harness.metrics.lag.take() == 3_000

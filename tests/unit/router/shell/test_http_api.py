@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+from dataclasses import replace
 
 import aiohttp
 import msgspec
@@ -25,6 +26,7 @@ from router.shell.message_writer import MessageWriter
 from router.shell.peer_messages import PeerMessages
 from router.shell.router_calls import RouterCalls
 from warren.batch import BatchLimits
+from warren.contract.installation import SampleList
 from warren.contract.problem import PROBLEM_TYPE
 from warren.envelope import Publish, decode
 from warren.namespaces import Namespaces
@@ -58,6 +60,13 @@ class Known:
         pass
 
 
+class Whole:
+    """What is known of the whole installation."""
+
+    def answer(self, body):
+        return SampleList(every_ms=2_000, samples=[])
+
+
 class Harness:
     def __init__(self, connections=100):
         self.bus, self.clock = ScriptedBus(), ManualClock()
@@ -67,7 +76,7 @@ class Harness:
         self.writer = MessageWriter(self.context, BatchLimits())
         self.keys = Known()
         limits = HttpApiLimits("127.0.0.1", free_port(), connections, max_payload=1_000)
-        control = Control(self.context, self.writer, calls, [])
+        control = Control(self.context, self.writer, calls, [], Whole())
         self.api = HttpApi(self.context, control, self.keys, limits, NAMESPACES)
         self.port = limits.port
 
@@ -376,3 +385,45 @@ async def test_the_asyncapi_document_has_the_applications_schemas_and_takes_a_ke
     assert document["components"]["schemas"]["trades.deal.done"] == {"type": "object"}
     assert (await harness.ask("/v1/asyncapi.json", None, key="", method="GET"))[0] == 401
     assert (await harness.ask("/v1/asyncapi.json", None, method="POST"))[0] == 405
+
+
+async def test_a_key_is_told_what_it_may_do(harness):
+    """A page offers nothing else by that; whoever has none, or an old one, learns nothing."""
+    status, rights = await harness.ask("/v1/key", None, key="chat", method="GET")
+    assert (status, rights) == (
+        200,
+        {"name": "chat", "scopes": [{"verb": "publish", "pattern": "chat:*"}]},
+    )
+    for key in ("", "wrong", "old"):
+        assert (await harness.ask("/v1/key", None, key=key, method="GET"))[0] == 401
+    assert (await harness.ask("/v1/key", {}, key="chat"))[0] == 405
+
+
+async def test_the_whole_installation_needs_a_scope_of_its_own(harness):
+    """For all of its paths the same."""
+    status, answer = await harness.ask("/v1/samples?after=5", None, method="GET")
+    assert (status, answer) == (200, {"every_ms": 2_000, "samples": []})
+    for path in ("overview", "samples", "gateways", "shards"):
+        status, problem = await harness.ask(f"/v1/{path}", None, key="chat", method="GET")
+        assert (status, problem["detail"]) == (403, "The key has no scope that covers overview.")
+
+
+async def test_the_admin_page_is_everybodys_and_may_be_off(harness):
+    """It holds no secret; where it is off its paths are as unknown as any."""
+    status, page = await harness.ask("/admin/", None, key="", method="GET")
+    assert status == 200
+    assert b"<!doctype html>" in page
+    assert "frame-ancestors 'none'" in harness.headers["Content-Security-Policy"]
+    assert harness.headers["Server"] == "warren"
+    assert (await harness.ask("/admin/main.js", None, key="", method="HEAD"))[0] == 200
+    assert (await harness.ask("/admin/main.js", {}))[0] == 405
+    assert "/admin/" in (await harness.ask("/", None, method="GET"))[1]["detail"]
+    await harness.api.stop()
+    off = replace(harness.api._limits, admin=False)
+    api = HttpApi(harness.context, harness.api._control, harness.keys, off)
+    await api.start()
+    try:
+        assert (await harness.ask("/admin/", None, method="GET"))[0] == 404
+        assert "/admin/" not in (await harness.ask("/", None, method="GET"))[1]["detail"]
+    finally:
+        await api.stop()

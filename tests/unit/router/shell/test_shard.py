@@ -282,6 +282,19 @@ async def test_a_log_for_newer_routers_is_spoken_for_no_more(harness):
     assert harness.shard.role.state is State.IDLE
 
 
+async def test_what_was_read_is_told_and_what_waits_for_a_gateway(harness):
+    """Users' own rooms are counted as users, and as no rooms."""
+    assert harness.shard.reading() is None
+    await harness.taken()
+    harness.hello()
+    last = await harness.read(harness.batch("g1", Join("a", "g1~1", "u"), Join("@u", "g1~1", "u")))
+    reading = harness.shard.reading()
+    assert (reading.rooms, reading.members, reading.users, reading.speaks) == (1, 1, 1, True)
+    assert reading.offset == harness.shard.fold.offset
+    assert last is None or reading.offset >= last
+    assert set(harness.shard.gateways_waiting()) <= {"g1"}
+
+
 async def test_a_checkpoint_is_marked_and_written(harness):
     """A reader that begins later begins there; the heartbeat says where, and how far events are confirmed."""
     await harness.taken()

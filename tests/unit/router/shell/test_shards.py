@@ -5,9 +5,10 @@ from tests.support.shard_harness import ShardHarness
 
 from router.core.placement import Placement
 from router.core.shard_role import State
+from router.shell import shards
 from router.shell.shard_context import ShardContext
 from router.shell.shards import Shards
-from warren.envelope import RouterHeartbeat
+from warren.envelope import GatewayWaits, RouterHeartbeat, ShardReading
 
 
 class Harness(ShardHarness):
@@ -50,3 +51,16 @@ async def test_what_is_said_of_all_is_what_is_true_of_any(harness):
     assert harness.shards.speaking == [harness.shards[0]]
     assert harness.shards.read
     harness.shards[0].role.state = State.STARTING
+
+
+async def test_what_waits_for_gateways_is_summed_and_the_longest_lists_are_told(harness, monkeypatch):
+    """Of the shards that this router speaks for, and of so many gateways at most."""
+    shard = harness.shards[0]
+    assert (harness.shards.readings(), harness.shards.gateways_waiting()) == ((), ())
+    monkeypatch.setattr(shard, "gateways_waiting", lambda: {"g1": 1, "g2": 7, "g3": 3})
+    monkeypatch.setattr(shards, "GATEWAYS_TOLD", 2)
+    shard.role.state = State.SPEAKING
+    assert harness.shards.gateways_waiting() == (GatewayWaits("g2", 7), GatewayWaits("g3", 3))
+    reading = ShardReading(0, 9)
+    monkeypatch.setattr(shard, "reading", lambda: reading)
+    assert harness.shards.readings() == (reading,)

@@ -14,6 +14,7 @@ import pytest
 from scripts.dev.run_rabbit import (
     BROKER_PORT,
     CannotRun,
+    api_env,
     broker_url,
     notify_command,
     private_port,
@@ -24,6 +25,7 @@ from scripts.dev.run_rabbit import (
 from tests.support.ports import free_port
 
 from rabbit_nodes.ports import PORTS_VARIABLE
+from router.core.api_keys import EVERYTHING, ApiKeys
 
 ROOT = Path(__file__).parents[4]
 
@@ -35,7 +37,7 @@ def test_a_wrong_port_is_named(text: str) -> None:
         wanted_port({"PORT": text})
 
 
-@pytest.mark.parametrize("offset", [0, 1, 2])
+@pytest.mark.parametrize("offset", [0, 1, 2, 10, 11])
 def test_a_taken_port_is_named(offset: int) -> None:
     """Where a gateway's port or the page's is taken, one line says which and what to do."""
     port = free_port()
@@ -133,7 +135,18 @@ def test_the_command_fails_in_one_line() -> None:
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
         (
-            "PORT=nine is no port: give a number from 1 to 65533 (the second gateway and the page take the "
-            "next ones)"
+            "PORT=nine is no port: give a number from 1 to 65524 (the second gateway and the page take the "
+            "next ones, the routers the tenth and eleventh)"
         )
     ]
+
+
+def test_the_routers_let_in_by_a_key_of_this_run(tmp_path: Path) -> None:
+    """The file has its hash alone; whoever has a file of keys keeps it."""
+    env, key = api_env({}, tmp_path)
+    found = ApiKeys.parse(Path(env["WARREN_ROUTER_API_KEYS_FILE"]).read_text(), ()).find(key.encode())
+    assert found is not None
+    assert found.scopes == EVERYTHING
+    assert key not in Path(env["WARREN_ROUTER_API_KEYS_FILE"]).read_text()
+    own, key = api_env({"WARREN_ROUTER_API_KEYS_FILE": "/mine"}, tmp_path)
+    assert (key, "WARREN_ROUTER_API_KEYS_FILE" in own) == ("", False)

@@ -14,6 +14,7 @@ import msgspec
 from warren.contract.client_frames import CLIENT_FRAMES
 from warren.contract.events import EVENTS, EventHeaders
 from warren.contract.hooks import HookAnswer, HookQuestion
+from warren.contract.installation import KeyRights
 from warren.contract.notifications import DeadLetterHeaders, NotificationEntry, NotificationHeaders
 from warren.contract.problem import Problem
 from warren.contract.queries import VERBS
@@ -36,6 +37,7 @@ def _commands() -> Iterator[Struct]:
         yield verb.body
         yield verb.result
     yield Problem
+    yield KeyRights
 
 
 GROUPS: Final = (

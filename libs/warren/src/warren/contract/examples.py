@@ -13,6 +13,7 @@ from warren.contract import (
     commands,
     events,
     hooks,
+    installation,
     notifications,
     presence,
     problem,
@@ -429,6 +430,113 @@ _COMMANDS: dict[Struct, tuple[Any, ...]] = {
                 {"user": "ann", "online": True, "connections": 2, "since": _AT},
                 {"user": "carol", "online": False, "last_seen": _AT - 60_000},
             ]
+        },
+    ),
+    installation.Overview: ({},),
+    installation.Installation: (
+        {
+            "version": "0.1.0",
+            "at": _AT,
+            "connections": 3,
+            "users": 2,
+            "rooms": 2,
+            "members": 4,
+            "in_rate": 1.5,
+            "out_rate": 4.5,
+            "error_rate": 0,
+            "gateways": 2,
+            "gateway_lag_ms": 4,
+            "router_lag_ms": 2,
+            "waiting": 0,
+            "shards": 16,
+            "silent_shards": [],
+            "broker": "up",
+            "routers": [
+                {
+                    "router": "router-1-5d0c41f2aa",
+                    "answers": True,
+                    "uptime": 86400,
+                    "heard_ms": 210,
+                    "speaks": 16,
+                    "reads": 16,
+                    "behind": 0,
+                    "lag_ms": 2,
+                    "waiting": 0,
+                    "broker": "up",
+                    "memory": 71_303_168,
+                }
+            ],
+        },
+    ),
+    installation.Samples: ({"after": _AT - 4_000},),
+    installation.SampleList: (
+        {
+            "every_ms": 2_000,
+            "samples": [
+                {
+                    "at": _AT,
+                    "connections": 3,
+                    "users": 2,
+                    "rooms": 2,
+                    "members": 4,
+                    "in_rate": 1.5,
+                    "out_rate": 4.5,
+                    "error_rate": 0,
+                    "gateways": 2,
+                    "routers": 1,
+                    "gateway_lag_ms": 4,
+                    "router_lag_ms": 2,
+                    "waiting": 0,
+                }
+            ],
+        },
+    ),
+    installation.Gateways: ({"limit": 50},),
+    installation.GatewaysPage: (
+        {
+            "gateways": [
+                {
+                    "gateway": "g1",
+                    "uptime": 86400,
+                    "heard_ms": 180,
+                    "connections": 2,
+                    "in_rate": 1.5,
+                    "out_rate": 3,
+                    "error_rate": 0,
+                    "lag_ms": 4,
+                    "waiting": 0,
+                    "memory": 60_817_408,
+                }
+            ],
+            "next": "ZzE=",
+        },
+    ),
+    installation.ShardList: ({"limit": 16},),
+    installation.ShardsPage: (
+        {
+            "shards": [
+                {
+                    "shard": 0,
+                    "speakers": ["router-1-5d0c41f2aa"],
+                    "standbys": [],
+                    "offset": 5120,
+                    "behind": 0,
+                    "rooms": 1,
+                    "members": 3,
+                    "users": 1,
+                }
+            ]
+        },
+    ),
+    installation.KeyRights: (
+        {
+            "name": "support",
+            "scopes": [
+                {"verb": "overview", "pattern": "*"},
+                {"verb": "presence", "pattern": "chat:*"},
+                {"verb": "disconnect", "pattern": "@*"},
+            ],
+            "expires": _AT + 86_400_000,
         },
     ),
     queries.Explain: ({"address": "room.chat:a", "id": "c1-17", "user": "ann"},),

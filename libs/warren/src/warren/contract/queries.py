@@ -11,6 +11,7 @@ from msgspec import Meta, Raw
 
 from warren.contract.commands import CHANGES, Body, Result, RoomOrUser, UserName, Verb
 from warren.contract.fields import MESSAGE_ID_MAX, says
+from warren.contract.installation import VERBS as INSTALLATION
 
 USERS_MAX: Final = 500
 PAGE_MAX: Final = 1_000
@@ -224,4 +225,5 @@ VERBS: Final = (
     Verb("rooms", Rooms, RoomsPage, addressed=False),
     Verb("status", Status, Statuses, addressed=False),
     Verb("explain", Explain, Explained),
+    *INSTALLATION,
 )

@@ -125,6 +125,8 @@ class Downlink:
 
     def _count(self, run: Sequence[envelope.Deliver], delivered: Delivered, now_us: int) -> None:
         metrics = self._metrics
+        if run:
+            metrics.lag.note(now_us - run[0].at_us)
         for deliver, recipients in zip(run, delivered.recipients, strict=True):
             if recipients:
                 metrics.messages_out(deliver.type, recipients)

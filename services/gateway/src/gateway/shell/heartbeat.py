@@ -53,6 +53,7 @@ class GatewayHeartbeat:
             queue=self._own_queue.name,
             uplink_bytes=self._uplink_bytes,
             fold_version=FOLD_VERSION,
+            lag_ms=metrics.lag.take(),
         )
 
     def goodbye(self) -> list[Envelope]:

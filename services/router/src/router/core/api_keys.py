@@ -25,6 +25,7 @@ from typing import Any, Final, TypeGuard
 
 import yaml
 
+from warren.contract.installation import KeyRights, KeyScope
 from warren.errors import SettingsError
 from warren.patterns import matches
 
@@ -78,6 +79,13 @@ class ApiKey:
     scopes: tuple[Scope, ...]
     rate: KeyRate | None = None
     expires_us: int = 0  # µs since the Unix epoch; 0: never
+
+    def rights(self) -> KeyRights:
+        """Return what its holder may know of it."""
+        scopes = [KeyScope(verb=scope.verb, pattern=scope.pattern) for scope in self.scopes]
+        return KeyRights(
+            name=self.name, scopes=scopes, expires=self.expires_us // 1_000 if self.expires_us else None
+        )
 
     def expired(self, now_us: int) -> bool:
         """Say whether it counts no more."""

@@ -36,7 +36,7 @@ from router.core.notification_list_parser import split_list
 from router.core.notification_parser import Notification, address_of, parse
 from warren.address import EVERYONE, user_room
 from warren.contract import commands as bodies
-from warren.contract import queries
+from warren.contract import installation, queries
 from warren.contract.problem import Fault
 from warren.envelope import Command as Entry
 from warren.envelope import Publish
@@ -115,6 +115,33 @@ COUNT: Final = Verb("count", queries.Count, queries.Counted, "Count who is in a 
 HISTORY: Final = Verb("history", queries.History, queries.HistoryPage, "Read a room's messages", reads=True)
 ROOMS: Final = Verb("rooms", queries.Rooms, queries.RoomsPage, "List rooms", reads=True)
 STATUS: Final = Verb("status", queries.Status, queries.Statuses, "See which users are online", reads=True)
+OVERVIEW: Final = Verb(
+    "overview", installation.Overview, installation.Installation, "See how the installation is", reads=True
+)
+SAMPLES: Final = Verb(
+    "samples",
+    installation.Samples,
+    installation.SampleList,
+    "See the figures of the last minutes",
+    reads=True,
+    scope=installation.OVERVIEW,
+)
+GATEWAYS: Final = Verb(
+    "gateways",
+    installation.Gateways,
+    installation.GatewaysPage,
+    "List the gateways",
+    reads=True,
+    scope=installation.OVERVIEW,
+)
+SHARDS: Final = Verb(
+    "shards",
+    installation.ShardList,
+    installation.ShardsPage,
+    "List the shards, and who speaks for each",
+    reads=True,
+    scope=installation.OVERVIEW,
+)
 EXPLAIN: Final = Verb(
     "explain", queries.Explain, queries.Explained, "See what became of a message", reads=True, statuses=(404,)
 )
@@ -125,6 +152,7 @@ VERBS: Final[Mapping[str, Verb]] = {
         PUBLISH, BATCH, BROADCAST,
         DISCONNECT, REMOVE, ADD, BLOCK, UNBLOCK, REVOKE,
         PRESENCE, COUNT, HISTORY, ROOMS, STATUS, EXPLAIN,
+        OVERVIEW, SAMPLES, GATEWAYS, SHARDS,
     )
 }  # fmt: skip
 # What scopes in the keys file may name.
@@ -201,6 +229,13 @@ def _command(verb: Verb, body: bodies.Body, given: Given) -> Command | Problem:
             return _change(verb, body, given)
         case bodies.Revoke():
             return _change(verb, body, given)
+        case (
+            installation.Overview()
+            | installation.Samples()
+            | installation.Gateways()
+            | installation.ShardList()
+        ):
+            return Command(verb, body)
         case _:
             return _read(verb, body)
 
@@ -215,6 +250,8 @@ def refusal(command: Command, scopes: tuple[Scope, ...]) -> Problem | None:
     if command.entry is not None:
         # whom a backend may have join is told by the rooms, not by the user
         return _refused(verb, command.entry.rooms or [command.entry.room], scopes)
+    if command.verb.needs == installation.OVERVIEW:
+        return _refused(verb, [EVERYONE], scopes)
     match read:
         case MembersRead() | HistoryRead() | ExplainRead():
             return _refused(verb, [read.room], scopes)

@@ -261,6 +261,19 @@ class Feeds:
         """
         return [gateway for gateway in self._gateways if gateway not in self._chains] if self.speaking else []
 
+    def waiting(self) -> dict[str, int]:
+        """Return for how many entries of the log each gateway has still to be sent something, of those for
+        which anything waits.
+        """
+        found = {}
+        for gateway in self._dirty:
+            chain = self._chains.get(gateway)
+            if chain is None:
+                continue
+            start = self._begun.get(gateway, self._now) if chain.sent is None else (chain.sent.offset, 0)
+            found[gateway] = max(1, self._now[0] - start[0])
+        return found
+
     def reached(self, room: str, epoch: str, seq: int) -> dict[str, bool] | None:
         """Return the gateways that a message was for (none: it was for nobody), each with whether its chain
         has got there; None where it has left the ring. It looks through the whole ring.

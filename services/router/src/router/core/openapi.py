@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from router.core.control import VERBS, Verb
 from router.core.control_problems import ProblemCode
+from warren.contract.installation import KeyRights
 from warren.contract.problem import PROBLEM_TYPE
 from warren.contract.problem import Problem as ProblemBody
 from warren.contract.schemas import reference, selected
@@ -27,14 +28,17 @@ _INTRODUCTION: Final = (
 def document(version: str) -> dict[str, Any]:
     """Return the document of this version of Warren."""
     structs = [cls for verb in VERBS.values() for cls in (verb.body, verb.result)]
-    schemas = selected([*structs, ProblemBody])
+    schemas = selected([*structs, KeyRights, ProblemBody])
     schemas["Problem"] = _problem_schema(schemas["Problem"])
     return {
         "openapi": "3.1.0",
         "info": {"title": "Warren", "version": version, "description": _INTRODUCTION},
         "servers": [{"url": "/"}],
         "security": [{"key": []}],
-        "paths": {f"/v1/{name}": _path(verb, schemas) for name, verb in VERBS.items()},
+        "paths": {
+            **{f"/v1/{name}": _path(verb, schemas) for name, verb in VERBS.items()},
+            "/v1/key": {"get": _key_path(schemas)},
+        },
         "components": {
             "schemas": schemas,
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
@@ -73,6 +77,21 @@ def _path(verb: Verb, schemas: Mapping[str, Any]) -> dict[str, Any]:
             "responses": answers,
         }
     return path
+
+
+def _key_path(schemas: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "operationId": "get_key",
+        "summary": "See what the key may do",
+        "description": "Needs a key, and no scope.",
+        "responses": {
+            "200": {
+                "description": schemas[KeyRights.__name__]["description"],
+                "content": {_JSON: {"schema": reference(KeyRights)}},
+            },
+            **{str(status): {"$ref": f"#/components/responses/{status}"} for status in _ALWAYS},
+        },
+    }
 
 
 def _all_statuses() -> list[int]:

@@ -53,14 +53,16 @@ def page(document: Mapping[str, Any]) -> str:
 
 def _path(path: str, operations: Mapping[str, Any], schemas: Mapping[str, Any]) -> list[str]:
     methods = " or ".join(method.upper() for method in operations)
-    post = operations["post"]
-    body = schemas[_named(post["requestBody"]["content"]["application/json"]["schema"])]
-    result = schemas[_named(post["responses"]["200"]["content"]["application/json"]["schema"])]
-    words = f"{post['description']} {body['description']}"
+    first = next(iter(operations.values()))
+    result = schemas[_named(first["responses"]["200"]["content"]["application/json"]["schema"])]
+    words, asked = first["description"], list[str]()
+    if "requestBody" in first:  # what has none has nothing to be told
+        body = schemas[_named(first["requestBody"]["content"]["application/json"]["schema"])]
+        words, asked = f"{words} {body['description']}", _fields(body, schemas)
     return [
-        f'<h2 id="{_anchor(path)}">{escape(post["summary"])}</h2>',
+        f'<h2 id="{_anchor(path)}">{escape(first["summary"])}</h2>',
         f"<p><code>{methods} {escape(path)}</code>. {_code(words)}</p>",
-        *_fields(body, schemas),
+        *asked,
         f"<p>Answer: {_code(result['description'])}</p>",
         *_fields(result, schemas),
     ]

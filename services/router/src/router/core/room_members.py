@@ -33,6 +33,7 @@ class RoomMembers:
         self._targets: dict[str, tuple[str, ...]] = {}  # room ▶ its gateways, ready to use
         self._users: dict[str, Counter[str]] = {}  # of larger rooms: user ▶ connections
         self._members = 0
+        self._user_rooms = self._user_members = 0  # those of users' own rooms
         self._snapshots = 0  # that somebody holds
         self._own: set[str] = set()  # rooms that no snapshot shares with us, while there is one
         for room, gateways in (rooms or {}).items():
@@ -52,12 +53,24 @@ class RoomMembers:
         """How many (room, connection) pairs there are."""
         return self._members
 
+    @property
+    def users(self) -> int:
+        """How many users' own rooms have members: so many users are connected."""
+        return self._user_rooms
+
+    @property
+    def user_memberships(self) -> int:
+        """How many of the memberships are in users' own rooms."""
+        return self._user_members
+
     def add(self, room: str, gateway: str, members: dict[str, str]) -> None:
         """Put a gateway's members of a room into a table of which nobody holds a snapshot; the dict is ours
         from now on.
         """
-        gateways = self._rooms.setdefault(room, {})
-        known = gateways.get(gateway)
+        gateways = self._rooms.get(room)
+        if gateways is None:
+            gateways = self._begin(room)
+        known, before = gateways.get(gateway), self._members
         if known is None:
             gateways[gateway] = members
             self._gateways.setdefault(gateway, {})[room] = None
@@ -67,12 +80,16 @@ class RoomMembers:
             self._members -= len(known)
             known.update(members)
             self._members += len(known)
+        if room[:1] == "@":
+            self._user_members += self._members - before
 
     def join(self, room: str, gateway: str, conn: str, user: str) -> bool:
         """Make ``conn`` of ``gateway`` a member; False where it was one already."""
         if self._snapshots and room not in self._own:
             self._copy(room)
-        gateways = self._rooms.setdefault(room, {})
+        gateways = self._rooms.get(room)
+        if gateways is None:
+            gateways = self._begin(room)
         members = gateways.get(gateway)
         if members is None:
             members = gateways[gateway] = {}
@@ -82,6 +99,8 @@ class RoomMembers:
             return False
         members[conn] = user
         self._members += 1
+        if room[:1] == "@":
+            self._user_members += 1
         if room in self._users:
             self._users[room][user] += 1
         return True
@@ -95,6 +114,8 @@ class RoomMembers:
             members = self._copy(room)[gateway]
         user = members.pop(conn)
         self._members -= 1
+        if room[:1] == "@":
+            self._user_members -= 1
         self._uncount(room, user)
         if not members:
             self._empty(room, gateway)
@@ -108,6 +129,8 @@ class RoomMembers:
         for room in sorted(self._gateways.get(gateway, ())):
             members = self._rooms[room][gateway]
             self._members -= len(members)
+            if room[:1] == "@":
+                self._user_members -= len(members)
             if self._snapshots and room not in self._own:
                 self._copy(room)
             for user in members.values():
@@ -168,6 +191,12 @@ class RoomMembers:
         if not self._snapshots:
             self._own.clear()
 
+    def _begin(self, room: str) -> dict[str, dict[str, str]]:
+        """Let a room have members."""
+        self._user_rooms += room[:1] == "@"
+        gateways = self._rooms[room] = {}
+        return gateways
+
     def _copy(self, room: str) -> dict[str, dict[str, str]]:
         """Let a snapshot keep the room as it is, and return what we go on with."""
         self._own.add(room)
@@ -202,6 +231,7 @@ class RoomMembers:
             self._targets[room] = tuple(gateways)
         else:
             del self._rooms[room], self._targets[room]
+            self._user_rooms -= room[:1] == "@"
             self._users.pop(room, None)
         rooms = self._gateways[gateway]
         del rooms[room]

@@ -17,6 +17,7 @@ from router.shell.shards import Shards
 from warren.envelope import Envelope, RouterHeartbeat, RouterLeaving
 from warren.heartbeat import HeartbeatLoop
 from warren.own_queue import OwnQueue
+from warren.process_memory import rss_bytes
 from warren.supervision import cancel_and_wait, supervised
 
 # How often it is seen whether enough was heard or read.
@@ -42,7 +43,9 @@ class Announcer:
         counts from here.
         """
         self._router = context.id
+        self._bus = context.bus
         self._clock = context.clock
+        self._metrics = context.metrics
         self._heartbeat = heartbeat
         self._own_queue = own_queue
         self._peers = peers
@@ -74,7 +77,17 @@ class Announcer:
     def heartbeat(self) -> RouterHeartbeat:
         """Return the heartbeat of this moment."""
         return RouterHeartbeat(
-            self._router, self._started_us, self._own_queue.name, FOLD_VERSION, self._shards.progress()
+            self._router,
+            self._started_us,
+            self._own_queue.name,
+            FOLD_VERSION,
+            self._shards.progress(),
+            rss_bytes=rss_bytes(),
+            lag_ms=self._metrics.lag.take(),
+            waiting=self._shards.waiting,
+            blocked=self._bus.blocked,
+            readings=self._shards.readings(),
+            gateways=self._shards.gateways_waiting(),
         )
 
     def goodbye(self) -> list[Envelope]:

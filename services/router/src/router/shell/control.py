@@ -13,7 +13,7 @@ import contextlib
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -30,6 +30,7 @@ from router.shell.router_context import RouterContext
 from warren.address import shard_of
 from warren.bus import Properties
 from warren.contract.commands import Batch, Broadcast, Done, Outcome, Outcomes, Publish, Published, Result
+from warren.contract.installation import Asked, Gateways, Overview, Samples, ShardList, Told
 from warren.contract.problem import Fault
 from warren.envelope import CONTENT_TYPE, INTERNAL_ID, Commanded, Receipt, encode
 from warren.envelope import Command as Entry
@@ -68,6 +69,14 @@ _OLD: Final = Problem(
 _PROPERTIES: Final = Properties(content_type=CONTENT_TYPE)
 
 
+class Informant(Protocol):
+    """Whoever knows the figures of the whole installation."""
+
+    def answer(self, body: Asked) -> Told | Problem:
+        """Return what was asked for."""
+        ...
+
+
 @dataclass(slots=True)
 class _OnItsWay:
     """A message that is being written, and its receipt where one was asked for."""
@@ -81,15 +90,21 @@ class Control:
     """One router's."""
 
     def __init__(
-        self, context: RouterContext, writer: MessageWriter, calls: RouterCalls, shards: Readers
+        self,
+        context: RouterContext,
+        writer: MessageWriter,
+        calls: RouterCalls,
+        shards: Readers,
+        installation: Informant,
     ) -> None:
         """``writer`` puts messages into the logs, ``calls`` wait for what others say; ``shards`` are this
-        router's parts of all shards, by number.
+        router's parts of all shards, by number; ``installation`` knows the whole.
         """
         self._context = context
         self._writer = writer
         self._calls = calls
         self._shards = shards
+        self._installation = installation
         self._numbers = itertools.count(1)
 
     async def do(self, command: Command, scopes: tuple[Scope, ...]) -> Answer:
@@ -106,6 +121,9 @@ class Control:
             return refusal
         if command.entry is not None:
             return await self._change(command.verb, command.entry)
+        match command.body:
+            case Overview() | Samples() | Gateways() | ShardList() as asked:
+                return self._installation.answer(asked)
         if command.read is not None:
             return await self._read(command, command.read)
         raise TypeError(f"nothing is to be done for {command.verb.name}")

@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, Protocol
@@ -24,20 +22,20 @@ from router.core import openapi_page
 from router.core.api_keys import ApiKey, ApiKeys
 from router.core.attempt_limits import Failures, KeyUse
 from router.core.control import VERBS, Command, Given, Verb, max_body, parse_command, parse_query
-from router.core.control_problems import Problem, ProblemCode, encoded
+from router.core.control_problems import Problem, ProblemCode
 from router.core.openapi import document
+from router.shell.admin_page import AdminPage
 from router.shell.audit import Audit
 from router.shell.control import Answer, Control
+from router.shell.http_problems import BUSY, HEADERS, full, not_allowed, refusal, trace_of, unread
 from router.shell.router_context import RouterContext
 from warren import __version__
 from warren.contract.application_schemas import ApplicationSchemas
 from warren.contract.asyncapi import asyncapi
-from warren.contract.problem import PROBLEM_TYPE
 from warren.http_server import NAME, HttpLimits, HttpServer
 from warren.http_success import HttpSuccess
 from warren.logs import event, get_logger
 from warren.namespaces import Namespaces
-from warren.telemetry import is_valid, trace_id
 
 # A connection may be silent for so long between two requests.
 KEEPALIVE_S: Final = 75.0
@@ -45,20 +43,11 @@ BODY_S: Final = 10.0
 STOP_S: Final = 2.0
 # All bodies that are being read or worked on.
 BODIES_BYTES: Final = 64 * 1024 * 1024
-LATER_MS: Final = 1_000
 JSON: Final = "application/json"
-_HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _PAGE_HEADERS: Final = {
-    **_HEADERS,
+    **HEADERS,
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
-}
-# What comes without a request that could be read, by its status.
-_UNREAD: Final = {
-    400: ProblemCode.INVALID_FORMAT,
-    413: ProblemCode.MESSAGE_TOO_LARGE,
-    431: ProblemCode.HEADERS_TOO_LARGE,
-    500: ProblemCode.INTERNAL,
 }
 _BY_STATUS: Final = {
     404: ProblemCode.NOT_FOUND,
@@ -66,13 +55,9 @@ _BY_STATUS: Final = {
     413: ProblemCode.MESSAGE_TOO_LARGE,
     417: ProblemCode.EXPECTATION_FAILED,
 }
-_BUSY: Final = Problem(
-    ProblemCode.OVERLOADED, "Too much is under way: come again later.", retry_after_ms=LATER_MS
-)
 
 _logger = get_logger("router.http_api")
 _encoder: Final = msgspec.json.Encoder()
-_TRACE: Final = web.RequestKey("trace", str)
 _BY_PATH: Final = {f"/v1/{name}": verb for name, verb in VERBS.items()}
 
 
@@ -93,17 +78,19 @@ class KeySource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class HttpApiLimits:
-    """Where it listens (port 0: nowhere), how many connections may be open, and how large a payload may
-    be.
+    """Where it listens (port 0: nowhere), how many connections may be open, how large a payload may be, and
+    whether the admin page is served.
     """
 
     host: str
     port: int
     connections: int = 1_024
     max_payload: int = 1024 * 1024
+    admin: bool = True
 
 
 ASYNCAPI_PATH: Final = "/v1/asyncapi.json"
+KEY_PATH: Final = "/v1/key"
 _NO_NAMESPACES: Final = Namespaces()
 
 
@@ -134,11 +121,12 @@ class HttpApi:
         self._bytes = 0  # of bodies
         self._document = msgspec.json.encode(document(__version__))
         self._page = openapi_page.page(document(__version__)).encode()
+        self._admin = AdminPage() if limits.admin else None
         self._topology = context.topology
         self._namespaces = namespaces
         self._asyncapi = b""
         self._server: HttpServer | None = None
-        self._success = HttpSuccess(NAME, JSON, _HEADERS)
+        self._success = HttpSuccess(NAME, JSON, HEADERS)
         context.metrics.waiting_from("http_api", lambda: self._open.total())
 
     async def start(self) -> None:
@@ -148,8 +136,8 @@ class HttpApi:
         await self.keys.start()
         application = ApplicationSchemas.of(self._namespaces)
         self._asyncapi = msgspec.json.encode(asyncapi(self._topology, __version__, application))
-        limits = HttpLimits(KEEPALIVE_S, STOP_S, self._limits.connections, _full())
-        self._server = HttpServer(self._spoken, limits, refused=self._refused, spoken=_unread)
+        limits = HttpLimits(KEEPALIVE_S, STOP_S, self._limits.connections, full())
+        self._server = HttpServer(self._spoken, limits, refused=self._refused, spoken=unread)
         self.port = await self._server.start(self._limits.host, self._limits.port)
         event(_logger, "http_api_listens", host=self._limits.host, port=self.port)
 
@@ -169,19 +157,19 @@ class HttpApi:
         """Whatever goes wrong is said as a problem."""
         try:
             if request.headers.get(hdrs.EXPECT):
-                refusal = await _expected(request)
-                if refusal is not None:
-                    return refusal
+                refused = await _expected(request)
+                if refused is not None:
+                    return refused
             return await self._answer(request)
         except web.HTTPException as error:  # aiohttp's own
             code = _BY_STATUS.get(error.status, ProblemCode.INVALID_FORMAT)
-            return _refusal(Problem(code, error.reason or "It can't be served."), request)
+            return refusal(Problem(code, error.reason or "It can't be served."), request)
         except web.RequestPayloadError:
             problem = Problem(ProblemCode.INVALID_FORMAT, "The body can't be read.")
-            return _refusal(problem, request, close=True)
+            return refusal(problem, request, close=True)
         except Exception as error:  # noqa: BLE001 - ours
-            event(_logger, "http_api_failed", level=logging.ERROR, error=error, trace_id=_trace(request))
-            return _refusal(Problem(ProblemCode.INTERNAL, "Our fault; the log has the trace id."), request)
+            event(_logger, "http_api_failed", level=logging.ERROR, error=error, trace_id=trace_of(request))
+            return refusal(Problem(ProblemCode.INTERNAL, "Our fault; the log has the trace id."), request)
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.rel_url.raw_path
@@ -190,13 +178,13 @@ class HttpApi:
         if verb is None:
             return self._told(request, path, reads=reads)
         if request.method != "POST" and not (reads and verb.reads):
-            return _not_allowed("POST, GET, HEAD" if verb.reads else "POST", request)
+            return not_allowed("POST, GET, HEAD" if verb.reads else "POST", request)
         key = self._known(request)
         if isinstance(key, Problem):
             self._metrics.command_problems(key.code.value)
-            return _refusal(key, request)
+            return refusal(key, request)
         if self._open[key.name] >= max(1, self._limits.connections // 2):
-            return _refusal(_BUSY, request)
+            return refusal(BUSY, request)
         self._open[key.name] += 1
         try:
             return await self._done(request, verb, key)
@@ -211,10 +199,10 @@ class HttpApi:
         if late_ms:
             problem = Problem(ProblemCode.RATE_LIMITED, "The key's rate is used up.", (), late_ms)
             self._metrics.command_problems(problem.code.value)
-            return _refusal(problem, request)
+            return refusal(problem, request)
         given = self._given(request)
         if not given.id and "Idempotency-Key" in request.headers:
-            return _refusal(
+            return refusal(
                 Problem(ProblemCode.INVALID_MESSAGE, "The header Idempotency-Key is empty."), request
             )
         if request.method != "POST":
@@ -223,12 +211,12 @@ class HttpApi:
         most, length = max_body(verb, self._limits.max_payload), request.content_length
         room = most if length is None else min(most, length)
         if self._bytes + room > BODIES_BYTES:
-            return _refusal(_BUSY, request, close=True)
+            return refusal(BUSY, request, close=True)
         self._bytes += room
         try:
             body = await _body(request, most)
             if isinstance(body, Problem):
-                return _refusal(body, request, close=body.code is ProblemCode.REQUEST_TIMEOUT)
+                return refusal(body, request, close=body.code is ProblemCode.REQUEST_TIMEOUT)
             return await self._run(request, verb, parse_command(verb, body, given), key, began)
         finally:
             self._bytes -= room
@@ -243,40 +231,46 @@ class HttpApi:
             if len(command.messages) > 1:
                 self._use.take(key.name, key.rate, len(command.messages) - 1, began)
             answer = await self._control.do(command, key.scopes)
-        self._audit.done(verb, command, answer, by=key.name, trace_id=partial(_trace, request))
+        self._audit.done(verb, command, answer, by=key.name, trace_id=partial(trace_of, request))
         self._metrics.hop_seconds("http_api", self._clock.monotonic() - began)
         if isinstance(answer, Problem):
-            return _refusal(answer, request)
+            return refusal(answer, request)
         now_s = self._clock.wall_us() // 1_000_000
         return self._success.response(request, _encoder.encode(answer), now_s)
 
     def _told(self, request: web.BaseRequest, path: str, *, reads: bool) -> web.StreamResponse:
         """Return what is served besides commands."""
-        shown = path in ("/v1/", "/v1/openapi.json", "/v1")
-        if not shown and path != ASYNCAPI_PATH:
-            return _refusal(
-                Problem(ProblemCode.NOT_FOUND, "There is no such path; /v1/ lists them."), request
-            )
+        shown, keyed = path in ("/v1/", "/v1/openapi.json", "/v1"), path in (ASYNCAPI_PATH, KEY_PATH)
+        admin = None if self._admin is None else self._admin.file(path)
+        if not shown and not keyed and admin is None:
+            more = "" if self._admin is None else ", and /admin/ is a page to look at the installation"
+            detail = f"There is no such path; /v1/ lists them{more}."
+            return refusal(Problem(ProblemCode.NOT_FOUND, detail), request)
         if not reads:
-            return _not_allowed("GET, HEAD", request)
-        return self._shown(path) if shown else self._described(request)
+            return not_allowed("GET, HEAD", request)
+        if admin is not None:
+            return admin.answer(request)
+        return self._shown(path) if shown else self._described(request, path)
 
     def _shown(self, path: str) -> web.StreamResponse:
         if path == "/v1":
-            return web.Response(status=308, headers={**_HEADERS, hdrs.LOCATION: "/v1/"})
+            return web.Response(status=308, headers={**HEADERS, hdrs.LOCATION: "/v1/"})
         if path == "/v1/":
             return web.Response(
                 body=self._page, content_type="text/html", charset="utf-8", headers=_PAGE_HEADERS
             )
-        return web.Response(body=self._document, content_type=JSON, headers=_HEADERS)
+        return web.Response(body=self._document, content_type=JSON, headers=HEADERS)
 
-    def _described(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Show the AsyncAPI document to whoever has a key: an application's schemas are not everybody's."""
+    def _described(self, request: web.BaseRequest, path: str) -> web.StreamResponse:
+        """Show to whoever has a key what it may do, and the AsyncAPI document: an application's schemas are
+        not everybody's.
+        """
         key = self._known(request)
         if isinstance(key, Problem):
             self._metrics.command_problems(key.code.value)
-            return _refusal(key, request)
-        return web.Response(body=self._asyncapi, content_type=JSON, headers=_HEADERS)
+            return refusal(key, request)
+        body = self._asyncapi if path == ASYNCAPI_PATH else _encoder.encode(key.rights())
+        return web.Response(body=body, content_type=JSON, headers=HEADERS)
 
     def _known(self, request: web.BaseRequest) -> ApiKey | Problem:
         """Return whose key it is. A right key is let in whatever others at its address do."""
@@ -311,7 +305,7 @@ async def _expected(request: web.BaseRequest) -> web.StreamResponse | None:
     """Ask for the body where its sender waits for that (RFC 9110 section 10.1.1)."""
     if request.headers.get(hdrs.EXPECT, "").strip().lower() != "100-continue":
         problem = Problem(ProblemCode.EXPECTATION_FAILED, "Expect: 100-continue, or none.")
-        return _refusal(problem, request)
+        return refusal(problem, request)
     await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     request.writer.output_size = 0  # the answer has not begun
     return None
@@ -344,52 +338,3 @@ async def _body(request: web.BaseRequest, most: int) -> bytes | Problem:
 
 def _large(most: int) -> Problem:
     return Problem(ProblemCode.MESSAGE_TOO_LARGE, f"The body may have at most {most} bytes.")
-
-
-def _trace(request: web.BaseRequest) -> str:
-    """Return the trace id of a request: its sender's, or one of its own."""
-    known = request.get(_TRACE)
-    if known is None:
-        given = request.headers.get("traceparent", "")
-        known = trace_id(given) if is_valid(given) else secrets.token_hex(16)
-        request[_TRACE] = known
-    return known
-
-
-def _refusal(
-    problem: Problem, request: web.BaseRequest, more: Mapping[str, str] | None = None, *, close: bool = False
-) -> web.Response:
-    headers = {**_HEADERS, **(more or {})}
-    if problem.retry_after_ms:
-        headers[hdrs.RETRY_AFTER] = str(problem.retry_after_s)
-    if problem.code is ProblemCode.UNAUTHORIZED:
-        headers[hdrs.WWW_AUTHENTICATE] = 'Bearer realm="warren"'
-    response = web.Response(
-        status=problem.code.status,
-        body=encoded(problem, _trace(request)),
-        headers={**headers, hdrs.CONTENT_TYPE: PROBLEM_TYPE},
-    )
-    if close:
-        response.force_close()
-    return response
-
-
-def _not_allowed(methods: str, request: web.BaseRequest) -> web.Response:
-    problem = Problem(ProblemCode.METHOD_NOT_ALLOWED, f"This path has the methods {methods}.")
-    return _refusal(problem, request, {hdrs.ALLOW: methods})
-
-
-def _unread(status: int, sentence: str) -> tuple[bytes, str]:
-    """Return the answer to what is no request that could be read."""
-    problem = Problem(_UNREAD.get(status, ProblemCode.INVALID_FORMAT), sentence)
-    return encoded(problem, secrets.token_hex(16)), PROBLEM_TYPE
-
-
-def _full() -> bytes:
-    """Return what is written to a connection too many, as it is."""
-    body = encoded(_BUSY)
-    head = (
-        f"HTTP/1.1 503 Service Unavailable\r\nContent-Type: {PROBLEM_TYPE}\r\nRetry-After: 1\r\n"
-        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-    )
-    return head.encode() + body

@@ -130,6 +130,24 @@ class Shard:
             self.number, self._fold.life, self._events.backlog.confirmed, self._maintainer.newest
         )
 
+    def reading(self) -> wire.ShardReading | None:
+        """Return what was read; None where nothing is read."""
+        if self.role.state is State.IDLE or not self._fold.life:
+            return None
+        rooms = self._fold.rooms
+        return wire.ShardReading(
+            self.number,
+            self._fold.offset,
+            len(rooms) - rooms.users,
+            rooms.memberships - rooms.user_memberships,
+            rooms.users,
+            self.speaks,
+        )
+
+    def gateways_waiting(self) -> dict[str, int]:
+        """Return how many entries wait to be sent to each gateway, of those for which any does."""
+        return self._feeds.waiting()
+
     # ── placement and time ──────────────────────────────────────────────────────────────────────────────────
 
     def follow_placement(self) -> None:

@@ -6,12 +6,17 @@ It has each of them do its work and decides nothing about any.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator
+from typing import Final
 
 from router.shell.shard import Shard
 from router.shell.shard_context import ShardContext
-from warren.envelope import ReadAnswer, ReadQuery, SpeakerProgress
+from warren.envelope import GatewayWaits, ReadAnswer, ReadQuery, ShardReading, SpeakerProgress
 from warren.logs import event, get_logger
+
+# Of so many gateways a heartbeat tells how much waits for them.
+GATEWAYS_TOLD: Final = 64
 
 _logger = get_logger("router.shards")
 
@@ -71,6 +76,20 @@ class Shards:
         """Return how far we have got with each that we speak for."""
         found = (shard.progress() for shard in self._shards)
         return tuple(progress for progress in found if progress is not None)
+
+    def readings(self) -> tuple[ShardReading, ...]:
+        """Return what was read of each that this router reads."""
+        found = (shard.reading() for shard in self._shards)
+        return tuple(reading for reading in found if reading is not None)
+
+    def gateways_waiting(self) -> tuple[GatewayWaits, ...]:
+        """Return how many entries of all logs wait to be sent to each gateway; of the gateways those for
+        which most waits.
+        """
+        entries: Counter[str] = Counter()
+        for shard in self.speaking:
+            entries.update(shard.gateways_waiting())
+        return tuple(GatewayWaits(*each) for each in entries.most_common(GATEWAYS_TOLD))
 
     def follow_placement(self) -> None:
         """A router has come or gone, or says something new: place the shards anew where it matters, and have

@@ -1,0 +1,1 @@
+"""What decides: no asyncio, no sockets, and no clock of its own."""

@@ -1,0 +1,1 @@
+"""What talks to the broker, as the core says."""
