@@ -15,7 +15,7 @@ from tests.support.eventually import TIME_FACTOR, stretched
 from tests.support.ports import free_port
 
 ADAPTERS = Path(__file__).parent / "adapters"
-PYTHON = f"{sys.executable} {ADAPTERS / 'python.py'}"
+PYTHON = f"{sys.executable} {ADAPTERS / 'python_client.py'}"
 REFERENCE = f"{sys.executable} {ADAPTERS / 'reference.py'}"
 NODE = f"node --experimental-websocket --no-warnings {ADAPTERS / 'javascript.mjs'}"
 # What a socket in memory does not have: frames, TCP, processes.
@@ -63,11 +63,13 @@ async def test_the_javascript_client_passes(tmp_path: Path) -> None:
     skipped = [
         each["name"] for each in json.loads(report.read_text())["results"] if each["outcome"] == "skipped"
     ]
-    assert skipped == ["compressed", "msgpack", "msgpack-json-payload", "own-queue-is-bounded"], said
+    assert skipped == ["msgpack", "msgpack-json-payload", "own-queue-is-bounded"], said
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not (ADAPTERS / "python.py").exists(), reason="the Python client has no adapter yet")
+@pytest.mark.skipif(
+    not (ADAPTERS / "python_client.py").exists(), reason="the Python client has no adapter yet"
+)
 async def test_the_python_client_passes() -> None:
     """All that it can do is held to the protocol."""
     code, said = await kit("--client", PYTHON, "--verbose")

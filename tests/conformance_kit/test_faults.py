@@ -7,9 +7,9 @@ import re
 from pathlib import Path
 
 import pytest
-import warren_conformance.scenarios  # noqa: F401 (importing registers them)
 from tests.conformance_kit.faults import results
 
+import warren_conformance.scenarios  # noqa: F401 (importing registers them)
 from warren_conformance.codec import SUBPROTOCOLS
 from warren_conformance.scenario import SCENARIOS
 

@@ -9,8 +9,8 @@ import pytest
 from tests.conformance_kit.memory_network import MemoryWire
 from tests.unit.warren_conformance.test_trial import ended
 
-from warren_conformance.connection import MESSAGE, Connection
 from warren_conformance.client import Client
+from warren_conformance.connection import MESSAGE, Connection
 from warren_conformance.trial import Trial
 from warren_conformance.verdicts import Breach
 

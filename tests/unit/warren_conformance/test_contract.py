@@ -6,13 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
+from scripts.docs.generate_contract import files
 from tests.support.vectors import vectors
 
 import warren_conformance
 from warren.contract.client_frames import CLIENT_FRAMES
 from warren.contract.examples import EXAMPLES
 from warren_conformance.contract import SCHEMAS, is_message, problem
-from scripts.docs.generate_contract import files
 
 CLIENT = vectors("client")
 EACH = {"ids": lambda vector: vector["name"]}

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-import warren_conformance.scenarios  # noqa: F401 (importing registers them)
 from tests.conformance_kit import virtual_time
 from tests.conformance_kit.memory_network import MemoryNetwork
 from tests.conformance_kit.reference_adapter import MemorySource
 
+import warren_conformance.scenarios  # noqa: F401 (importing registers them)
 from warren_conformance.runner import chosen, run_all
 from warren_conformance.scenario import SCENARIOS, Scenario
 from warren_conformance.trial import Result, Setting, Trial

@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
-import warren_conformance.scenarios  # noqa: F401 (importing registers them)
 
+import warren_conformance.scenarios  # noqa: F401 (importing registers them)
 from warren_conformance.scenario import CAPABILITIES, SCENARIOS, scenario
 
 ROOT = Path(__file__).parents[3]
