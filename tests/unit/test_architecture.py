@@ -25,7 +25,7 @@ MEMBERS = (
     "services/embedded/src/embedded",
 )
 # What is mirrored and named as the members are, and ships in nothing.
-TOOLS = ("tools/rabbit_nodes/src/rabbit_nodes",)
+TOOLS = ("tools/rabbit_nodes/src/rabbit_nodes", "tools/warren_conformance/src/warren_conformance")
 # What is published for others to install; it keeps the members' rules.
 CLIENTS = ("clients/backend_python/src/warren_backend",)
 # The composition roots are tested whole, by tests/integration and tests/page.
