@@ -54,8 +54,8 @@ class Recording:
     """A wire that goes nowhere. ``with`` has the backend use it from its next start on; ``async with`` starts
     the backend, too.
 
-    ``results`` has what commands are answered, by verb (else as if nobody were there); ``receipt`` what is told
-    of notifications; while ``failure`` is set, everything that is sent raises it.
+    ``results`` has what commands are answered, by verb (else as if nobody were there); ``receipt`` what is
+    told of notifications; while ``failure`` is set, everything that is sent raises it.
     """
 
     def __init__(self, backend: Backend) -> None:

@@ -147,6 +147,9 @@ class Link:
                 await part.serve(underlay, lambda: self._served(part))
             except (*LOST, BackendError) as error:
                 self._failed(explained(error), [part])
+            except Exception as error:  # noqa: BLE001 - a fault must not take the other parts with it
+                _log.exception("%s has failed", part.name)
+                self._failed(explained(error), [part])
             else:
                 continue
             finally:
