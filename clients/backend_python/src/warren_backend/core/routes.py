@@ -47,7 +47,7 @@ FR = TypeVar("FR", bound="Callable[[Request], Any]")
 class ServiceRoute:
     """A service: at most ``concurrency`` requests are worked on at once in this process, and ``prefetch``
     taken in. ``waiting``: beyond so many in the queue clients are told ``overloaded`` at once.
-    ``timeout_s``: none may take longer, also where its client would wait, or its answer is durable.
+    ``timeout_s``: no answer, or part of one, may take longer, also where its client would wait.
     """
 
     pattern: str

@@ -170,7 +170,7 @@ class Link:
             part.trouble(error)
         self._failure = error
         self._news.set()
-        _log.warning("%s: %s", ", ".join(part.name for part in parts) or "link", error)
+        _log.warning("%s: %s", "all parts" if parts is self._parts else parts[0].name, error)
 
 
 async def _closed(connection: AbstractConnection) -> None:
