@@ -1,5 +1,5 @@
-"""The contract as classes of ``TypedDict``: all of it, for backends in Python to copy, and what backends need, for
-the package ``warren_backend``.
+"""The contract as classes of ``TypedDict``: all of it, for backends in Python to copy, and their part of it,
+for the package ``warren_backend``.
 
 It returns the files' texts and writes nothing.
 """
