@@ -500,6 +500,29 @@ class Bodies(Kind, frozen=True, array_like=True, tag="17"):
     messages: tuple[tuple[int, int, Deliver], ...]
 
 
+# ── between gateways ────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Post(Kind, frozen=True, array_like=True, tag="40"):
+    """``gateway`` was sent what the event stream ``conn`` of another gateway has posted: a JSON array of
+    frames, or nothing (empty): it asks whether the secret, whose SHA-256 is ``digest``, is that of ``conn``.
+    """
+
+    gateway: str
+    number: int  # by which it is answered
+    conn: str
+    digest: bytes
+    body: bytes = b""
+
+
+class PostAnswer(Kind, frozen=True, array_like=True, tag="41"):
+    """What came of the Post ``number``, as an HTTP status and a sentence."""
+
+    number: int
+    status: int
+    says: str = ""
+
+
 Envelope = (
     Publish | Join | Leave | HistoryQuery
     | Heartbeat | Leaving | RouterHeartbeat | RouterLeaving
@@ -508,7 +531,7 @@ Envelope = (
     | Number | Read | Speaker | LifeEnded | Reset | Entered | Named | Page | Feed | Bodies
     | Watch | Inform | Commanded | Command | Dismissed | Enrolled | TokensRevoked
     | PresenceDiff | PresenceQuery | PresencePage | CommandResult | ReadQuery | ReadAnswer
-    | ProgressQuery | Progress | Receipt | Seen | CountsQuery | Counts
+    | ProgressQuery | Progress | Receipt | Seen | CountsQuery | Counts | Post | PostAnswer
 )  # fmt: skip
 
 _encoder = msgspec.msgpack.Encoder()
@@ -535,7 +558,7 @@ def size_of(envelope: Envelope) -> int:
             return OVERHEAD_BYTES + sum(
                 OVERHEAD_BYTES + len(message.payload) for message in envelope.messages
             )
-        case Checkpoint() | CommandResult() | ReadQuery() | ReadAnswer():
+        case Checkpoint() | CommandResult() | ReadQuery() | ReadAnswer() | Post():
             return OVERHEAD_BYTES + len(envelope.body)
         case Join() | Inform():
             return OVERHEAD_BYTES + len(envelope.info)

@@ -59,6 +59,7 @@ class WelcomePayload(msgspec.Struct, omit_defaults=True, frozen=True):
     grant: Annotated[
         str, says("Show it when you connect again, where you show the token: then no hook is asked.")
     ] = ""
+    post: Annotated[str, says("Of an event stream: the secret that each POST of this connection shows.")] = ""
 
 
 class JoinedPresence(msgspec.Struct, frozen=True):
