@@ -523,6 +523,30 @@ class PostAnswer(Kind, frozen=True, array_like=True, tag="41"):
     says: str = ""
 
 
+# ── who says one message without a connection ───────────────────────────────────────────────────────────────
+
+
+class AccessQuery(Kind, frozen=True, array_like=True, tag="42"):
+    """May this user say something by ``conn``, which comes into no room? Asked of the routers; what follows
+    ``user`` is as in a Join of its own room.
+    """
+
+    conn: str
+    user: str
+    token_id: str = ""
+    issued_s: int = 0
+
+
+class AccessAnswer(Kind, frozen=True, array_like=True, tag="43"):
+    """The answer to AccessQuery: the close code of a connection that would have come in (0: it may), and the
+    reason for the client.
+    """
+
+    conn: str
+    code: int
+    reason: str = ""
+
+
 Envelope = (
     Publish | Join | Leave | HistoryQuery
     | Heartbeat | Leaving | RouterHeartbeat | RouterLeaving
@@ -531,7 +555,8 @@ Envelope = (
     | Number | Read | Speaker | LifeEnded | Reset | Entered | Named | Page | Feed | Bodies
     | Watch | Inform | Commanded | Command | Dismissed | Enrolled | TokensRevoked
     | PresenceDiff | PresenceQuery | PresencePage | CommandResult | ReadQuery | ReadAnswer
-    | ProgressQuery | Progress | Receipt | Seen | CountsQuery | Counts | Post | PostAnswer
+    | ProgressQuery | Progress | Receipt | Seen | CountsQuery | Counts | Post
+    | PostAnswer | AccessQuery | AccessAnswer
 )  # fmt: skip
 
 _encoder = msgspec.msgpack.Encoder()

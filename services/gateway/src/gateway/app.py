@@ -42,6 +42,7 @@ from gateway.shell.heartbeat import FROZEN_BEATS, GatewayHeartbeat
 from gateway.shell.hooks import Hooks
 from gateway.shell.leaving import Leaving
 from gateway.shell.memory_limiter import MemoryLimiter
+from gateway.shell.one_messages import OneMessages
 from gateway.shell.pod_stats import PodStats
 from gateway.shell.publish_endpoint import PublishEndpoint
 from gateway.shell.rejoining import Rejoining
@@ -208,7 +209,8 @@ class Gateway:
         admission = Admission(settings.listen, self.connections, self.readiness, self.clock, self.metrics)
         streams = EventStreams(admission, self.connections, context, sockets)
         posts = StreamPosts(self.id, bus, topology, self.connections, self.clock, self.metrics)
-        publish = PublishEndpoint(admission, posts, self.metrics, limits.message_bytes)
+        one_messages = OneMessages(admission, self.connections, context, routers)
+        publish = PublishEndpoint(admission, posts, one_messages, context)
         self._server = Server(
             settings.listen,
             self.connections,
@@ -245,6 +247,7 @@ class Gateway:
                     self.id, self.clock, self.connections, self.metrics, self._own_queue, limits.uplink_bytes
                 ),
                 posts,
+                one_messages,
             ),
             self.connections,
             Rejoining(self.id, self.connections, self.uplink, room_presence),

@@ -77,7 +77,7 @@ from gateway.core.permissions import Identity
 from gateway.core.presence_payloads import asked_of, watching_of
 from gateway.core.session_presence import SessionPresence, TooFast, shown_by
 from gateway.core.session_receipts import SessionReceipts, level_of
-from gateway.core.sse.stream_entry import StreamEntry, within
+from gateway.core.sse.stream_entry import VISIT, StreamEntry, within
 from warren import envelope
 from warren.address import EVERYONE, is_room, shard_of, user_room
 from warren.errors import CloseCode, ErrorCode, ProtocolError
@@ -201,6 +201,12 @@ class Session:
         """The client has an event stream, and comes in by ``entry``; before ``open``."""
         self._entry = entry
 
+    def visits(self, limits: RateLimits) -> None:
+        """The client says one message and is in no room, not even in its user's own; ``limits`` are those of
+        all that it says so. Before ``open``.
+        """
+        self._entry, self._limits = VISIT, limits
+
     @property
     def user(self) -> str:
         """The user's name; empty while the client is not known."""
@@ -280,6 +286,8 @@ class Session:
         actions: Actions = [Send(welcome)]
         if self._degraded:
             actions.append(Send(Degraded()))
+        if entry is VISIT:
+            return actions
         if entry is not None and entry.resumes:
             self._listens = False  # until it has joined that room with its position
             actions.append(self._enter_own(now_us))
@@ -294,7 +302,7 @@ class Session:
         the client had sent a JOIN for each. Call it once, when the client has come in.
         """
         identity, entry = self.identity, self._entry
-        if entry is None or identity is None:
+        if entry is None or entry is VISIT or identity is None:
             return []
         joined = () if self._manual else (*self._rooms_at_connect(identity), user_room(identity.user))
         return [

@@ -22,6 +22,7 @@ from gateway.core.inputs import BrokerChanged
 from gateway.shell.backend_calls import BackendCalls
 from gateway.shell.connections import Connections
 from gateway.shell.downlink import Downlink
+from gateway.shell.one_messages import OneMessages
 from gateway.shell.rejoining import Rejoining
 from gateway.shell.room_presence import RoomPresence
 from gateway.shell.router_requests import RouterRequests
@@ -59,6 +60,7 @@ class BrokerEnds:
     heartbeat: HeartbeatLoop
     sender: Sender  # of the heartbeats
     posts: StreamPosts
+    one_messages: OneMessages
 
 
 class BrokerLink:
@@ -215,6 +217,8 @@ class BrokerLink:
                     self._ends.posts.passed(said)
                 case envelope.PostAnswer():
                     self._ends.posts.answered(said)
+                case envelope.AccessAnswer():
+                    self._ends.one_messages.answered(said)
                 case envelope.Refused():
                     self._ends.uplink.answered((said,))
                     self._ends.downlink.answer(said)

@@ -1,8 +1,9 @@
 """PublishEndpoint: ``POST /publish``: what clients say who have no WebSocket.
 
-With ``?connection=`` it is what the client of an event stream posts, wherever that stream is. A body is read
-only as far as it may be taken, and before a secret is known to be right, no more than a stranger's. Secrets
-are never logged, and nothing is kept behind the answer.
+With ``?connection=`` it is what the client of an event stream posts, wherever that stream is; without, it is
+one message with a token, whose answer is the response. A body is read only as far as it may be taken, and
+before a secret or a token is known to be right, no more than a stranger's. Secrets are never logged, and
+nothing is kept behind the answer.
 """
 
 from __future__ import annotations
@@ -14,11 +15,16 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
+from gateway.core import codec_json
+from gateway.core.client_messages import Acked, Error
+from gateway.core.one_message import status_of
 from gateway.core.sse import post_body
-from gateway.shell import event_stream_response
+from gateway.shell import event_stream_response, websocket_upgrade
 from gateway.shell.admission import Admission
+from gateway.shell.auth import offered_token
+from gateway.shell.connection import GatewayContext
+from gateway.shell.one_messages import OneMessages
 from gateway.shell.stream_posts import TAKEN, Outcome, StreamPosts
-from warren.metrics import GatewayMetrics
 
 PATH: Final = "/publish"
 # By which the port knows that a request may have a body.
@@ -61,13 +67,15 @@ class PublishEndpoint:
     """One gateway's."""
 
     def __init__(
-        self, admission: Admission, posts: StreamPosts, metrics: GatewayMetrics, message_bytes: int
+        self, admission: Admission, posts: StreamPosts, one_messages: OneMessages, context: GatewayContext
     ) -> None:
-        """A message may have ``message_bytes``."""
+        """``context`` is that of the connections too."""
         self._admission = admission
         self._posts = posts
-        self._metrics = metrics
-        self._most = post_max_bytes(message_bytes)
+        self._one_messages = one_messages
+        self._context = context
+        self._metrics = context.metrics
+        self._message_bytes = context.session.message_bytes
         self._reading = 0  # bytes of the bodies that are being read
 
     @property
@@ -82,32 +90,58 @@ class PublishEndpoint:
 
     async def _post(self, request: web.Request) -> web.Response:
         origin = self._admission.check_origin(request)
-        try:
-            outcome = await self._stream_post(request, request.query.get("connection", ""))
-        except Refused as refused:
-            outcome = refused.outcome
-            self._metrics.posts(outcome.status)
         headers = dict(event_stream_response.shared_with(origin, self._admission.origins))
         headers[hdrs.CACHE_CONTROL] = "no-store"
+        try:
+            if "connection" in request.query:
+                outcome = await self._stream_post(request, request.query["connection"])
+                text, kind = outcome.says and f"{outcome.says}\n", "text/plain"
+            else:
+                outcome = await self._one_message(request)
+                text, kind = outcome.says, "application/json"
+        except Refused as refused:
+            outcome = refused.outcome
+            text, kind = f"{outcome.says}\n", "text/plain"
+            self._metrics.posts(outcome.status)
         if outcome.status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
             headers[hdrs.RETRY_AFTER] = str(RETRY_AFTER_S)
-        return web.Response(status=outcome.status, text=outcome.says and f"{outcome.says}\n", headers=headers)
+        elif outcome.status == HTTPStatus.UNAUTHORIZED:
+            headers[hdrs.WWW_AUTHENTICATE] = "Bearer"
+        return web.Response(status=outcome.status, text=text, content_type=kind, headers=headers)
+
+    async def _one_message(self, request: web.Request) -> Outcome:
+        """Have one message taken; its answer is a frame."""
+        token = offered_token(request.query, request.headers.get(hdrs.AUTHORIZATION, ""), ())
+        client = self._admission.client(request, websocket_upgrade.JSON, token)
+        identity = await self._one_messages.identify(client)
+        if isinstance(identity, Error):
+            answer: Acked | Error = identity
+        else:
+            size = self._size(request, self._message_bytes)
+            shown = websocket_upgrade.chosen_headers(request.headers, self._context.hook_headers)
+            body = await self._body(request, size)
+            answer = await self._one_messages.say(client, identity, shown, body)
+        status = status_of(answer)
+        self._metrics.posts(status)
+        text = codec_json.encode(answer, self._context.clock.wall_us() // 1_000)
+        return Outcome(status, text.decode())
 
     async def _stream_post(self, request: web.Request, conn: str) -> Outcome:
         digest = post_body.digest_of(_secret(request))
-        size = self._size(request)
+        size = self._size(request, post_max_bytes(self._message_bytes))
         if size > SMALL_BYTES or self._posts.is_here(conn):
             allowed = await self._posts.post(conn, digest, b"")
             if allowed is not TAKEN:
                 return allowed
         return await self._posts.post(conn, digest, await self._body(request, size))
 
-    def _size(self, request: web.Request) -> int:
+    @staticmethod
+    def _size(request: web.Request, most: int) -> int:
         size = request.content_length
         if size is None:
             raise Refused(_NO_LENGTH)
-        if size > self._most:
-            says = f"A post may have at most {self._most} bytes."
+        if size > most:
+            says = f"A post may have at most {most} bytes."
             raise Refused(Outcome(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, says))
         return size
 

@@ -53,6 +53,10 @@ class StreamEntry:
         return size_of((*rooms, room)) <= VECTOR_BYTES
 
 
+# That of one who is in no room.
+VISIT: Final = StreamEntry()
+
+
 def within(rooms: Iterable[str]) -> list[str]:
     """Return the first of these rooms, as many as the ids of a stream have place for."""
     taken: list[str] = []
