@@ -52,7 +52,7 @@ class WelcomePayload(msgspec.Struct, omit_defaults=True, frozen=True):
 
     connection: Annotated[Connection, says("The id of this connection, which a backend can address.")]
     user: Annotated[User, says("The user's name.")]
-    heartbeat_ms: Annotated[Milliseconds, says("How often the server sends a WebSocket ping.")]
+    heartbeat_ms: Annotated[Milliseconds, says("How often the server sends a WebSocket ping, or a comment.")]
     rooms: Annotated[tuple[Address, ...], says("The rooms that the server joins for this connection.")]
     limits: Annotated[ClientLimits, says("What this connection may send.")]
     expires_at: Annotated[Time | None, says("When the token ends, in ms since the Unix epoch; null: never.")]

@@ -52,6 +52,7 @@ class Admission:
     ) -> None:
         """``connections`` has the places."""
         self.origins = settings.origins
+        self.by_http = settings.sse  # event streams and what is posted are served
         self._trusted_proxies = settings.trusted_proxies
         self._connections = connections
         self._readiness = readiness

@@ -61,6 +61,8 @@ class EventStreams:
     @property
     def routes(self) -> Iterable[web.AbstractRouteDef]:
         """What it serves."""
+        if not self._admission.by_http:
+            return ()
         return (web.get(PATH, self._open, allow_head=False), web.options(PATH, self._preflight))
 
     async def _preflight(self, request: web.Request) -> web.Response:

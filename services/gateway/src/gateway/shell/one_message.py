@@ -11,6 +11,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import msgspec
+
 from gateway.core import client_messages, inputs, one_message
 from gateway.core.client_messages import Acked, Error
 from gateway.core.memory_budget import Holding
@@ -158,5 +160,6 @@ class OneMessage(Connection):
     def _settle(self, answer: Acked | Error) -> None:
         if isinstance(answer, Error):
             self._context.metrics.errors(answer.code if isinstance(answer.code, ErrorCode) else "service")
+            answer = msgspec.structs.replace(answer, close=None, reconnect=None)  # there is none to close
         if not self._answer.done():
             self._answer.set_result(answer)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 
-from gateway.core.client_messages import Acked, Error, error, farewell
-from gateway.core.one_message import UserRateLimits, checked
+from gateway.core.client_messages import Acked, Error, error
+from gateway.core.one_message import UserRateLimits, checked, closed
 from gateway.core.permissions import Identity
 from gateway.core.session import Session
 from gateway.shell.admission import FULL_SAYS, GOING, Admission
@@ -122,7 +122,7 @@ class OneMessages:
         said = answer.result()
         if not said.code:
             return None
-        return farewell(_DENIED.get(said.code, CloseCode.DISCONNECTED), said.reason, ref)
+        return closed(_DENIED.get(said.code, CloseCode.DISCONNECTED), said.reason, ref)
 
     def answered(self, answer: envelope.AccessAnswer) -> None:
         """Take what a router says about who may say something."""

@@ -81,6 +81,8 @@ class PublishEndpoint:
     @property
     def routes(self) -> Iterable[web.AbstractRouteDef]:
         """What it serves."""
+        if not self._admission.by_http:
+            return ()
         return (web.post(PATH, self._post), web.options(PATH, self._preflight))
 
     async def _preflight(self, request: web.Request) -> web.Response:
