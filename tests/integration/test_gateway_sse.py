@@ -132,8 +132,6 @@ async def test_a_stream_is_resumed_exactly_over_gateways(home: House) -> None:
     for room in rooms:
         recorder.check(room, sent={"bob": 120})
     assert ann.streams > 8
-    assert not any(joined["payload"]["recovered"] for joined in ann.of_type("JOINED")[:5])
-    assert all(joined["payload"]["recovered"] for joined in ann.of_type("JOINED")[5:])
 
 
 async def test_what_was_posted_outlives_the_stream(home: House) -> None:
@@ -369,13 +367,14 @@ async def test_more_rooms_than_ids_hold_are_refused(home: House) -> None:
         await ann.expect("JOINED", room="@ann")
         joins = [{"type": "JOIN", "room": f"{'r' * 120}{n}", "id": f"j{n}"} for n in range(30)]
         assert await post(home, ann, *joins) == 202
-        error = await ann.expect("ERROR", payload__code="too_many_rooms")
+        error = await ann.expect("ERROR", payload__code="too_many_rooms", ref="j29")
         assert "ids" in error["payload"]["message"]
-        await eventually(lambda: ann.parser.last_event_id.count(",") > 20)
+        joined = 32 - len(ann.of_type("ERROR"))
+        await eventually(lambda: len(ann.of_type("JOINED")) == joined)
+        assert 20 < joined < 30
         assert len(ann.parser.last_event_id) < 4_096
         ann.cut()
-        await ann.expect("WELCOME")
-        await eventually(lambda: len(ann.of_type("JOINED", payload__recovered=True)) >= 25)
+        await eventually(lambda: len(ann.of_type("JOINED", payload__recovered=True)) == joined)
 
 
 @pytest.mark.parametrize("room", ["chat:1", "feed:1", "ticker:1"])
