@@ -24,7 +24,7 @@ from gateway.shell.admission import Admission
 from gateway.shell.auth import offered_token
 from gateway.shell.connection import GatewayContext
 from gateway.shell.one_messages import OneMessages
-from gateway.shell.stream_posts import TAKEN, Outcome, StreamPosts
+from gateway.shell.stream_posts import TAKEN, UNREADABLE, Outcome, StreamPosts
 
 PATH: Final = "/publish"
 # By which the port knows that a request may have a body.
@@ -131,6 +131,8 @@ class PublishEndpoint:
     async def _stream_post(self, request: web.Request, conn: str) -> Outcome:
         digest = post_body.digest_of(_secret(request))
         size = self._size(request, post_max_bytes(self._message_bytes))
+        if not size:
+            raise Refused(UNREADABLE)
         if size > SMALL_BYTES or self._posts.is_here(conn):
             allowed = await self._posts.post(conn, digest, b"")
             if allowed is not TAKEN:
