@@ -77,7 +77,7 @@ from gateway.core.permissions import Identity
 from gateway.core.presence_payloads import asked_of, watching_of
 from gateway.core.session_presence import SessionPresence, TooFast, shown_by
 from gateway.core.session_receipts import SessionReceipts, level_of
-from gateway.core.sse.stream_entry import VISIT, StreamEntry, within
+from gateway.core.sse.stream_entry import ENTERED, VISIT, StreamEntry, within
 from warren import envelope
 from warren.address import EVERYONE, is_room, shard_of, user_room
 from warren.errors import CloseCode, ErrorCode, ProtocolError
@@ -302,9 +302,10 @@ class Session:
         the client had sent a JOIN for each. Call it once, when the client has come in.
         """
         identity, entry = self.identity, self._entry
-        if entry is None or entry is VISIT or identity is None:
+        if entry is None or entry is ENTERED or entry is VISIT or identity is None:
             return []
         joined = () if self._manual else (*self._rooms_at_connect(identity), user_room(identity.user))
+        self._entry = ENTERED
         return [
             self._handle(join, join.type, join.room, now, now_us, "")
             for join in entry.joins(entry.unasked(joined))

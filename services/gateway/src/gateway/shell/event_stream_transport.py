@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import random
 import socket
-from collections import deque
 from collections.abc import Callable, Sequence
 
 from aiohttp import web
@@ -84,7 +83,7 @@ class EventStreamTransport(asyncio.Protocol):
         self._close_timeout_s = context.close_timeout_s
         self._progress = context.progress
         self._memory = context.memory
-        self._posted: deque[bytes] = deque()  # messages of the last post
+        self._posted: list[bytes] = []  # messages of the last post that were not read yet, the next one last
         self._posted_bytes = 0
         self._since = 0.0  # when they came, at the earliest
         self._work: WorkRateLimit | None = None  # whose messages are no great work needs none
@@ -164,7 +163,7 @@ class EventStreamTransport(asyncio.Protocol):
     def post(self, messages: Sequence[bytes]) -> None:
         """Take the messages of one post, while nothing of the last one is ``posted``."""
         self.heard = True
-        self._posted.extend(messages)
+        self._posted = list(reversed(messages))
         self._posted_bytes = sum(map(len, messages))
         self._since = self._progress.since
         self._memory.register(self)
@@ -182,7 +181,7 @@ class EventStreamTransport(asyncio.Protocol):
             await asyncio.sleep(0)  # others have their turn
         while not self.ended:
             if self._posted:
-                message = self._posted.popleft()
+                message = self._posted.pop()
                 self._posted_bytes -= len(message)
                 self.bytes_in += len(message)
                 if len(message) > self._limit:

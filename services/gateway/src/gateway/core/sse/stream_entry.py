@@ -53,6 +53,8 @@ class StreamEntry:
         return size_of((*rooms, room)) <= VECTOR_BYTES
 
 
+# That of one who is in: nothing more is asked of it.
+ENTERED: Final = StreamEntry(post="-")
 # That of one who is in no room.
 VISIT: Final = StreamEntry()
 
