@@ -11,11 +11,13 @@ from websockets.frames import Frame
 from websockets.streams import StreamReader
 
 from gateway.core import codec_json, codec_msgpack
-from gateway.core.client_messages import Degraded
+from gateway.core.client_messages import Degraded, Left
+from gateway.core.sse import events
 from gateway.core.websocket import frames
 from gateway.core.websocket.frames import (
     BINARY,
     DEFLATE_MIN_BYTES,
+    EVENTS,
     FULL_WINDOW,
     JSON,
     JSON_DEFLATE,
@@ -107,6 +109,17 @@ def test_compressed_frames_are_read_one_after_another_by_one_extension(payloads)
 DELIVER = Deliver(
     "chat:lobby", "19ab-1", 13, "CHAT", b'{"text":"' + b"hello " * 50 + b'"}', 1_764_000_000_123_999
 )
+
+
+def test_a_streams_variant_is_an_event_of_the_same_text():
+    """Messages for one connection too; it costs the others nothing."""
+    made = FrameSet(DELIVER)
+    text = codec_of(EVENTS).encode_delivery(DELIVER)
+    assert made.bytes(EVENTS) == events.delivery(DELIVER, text)
+    assert join([made, made], EVENTS) == 2 * made.bytes(EVENTS)
+    assert message_frame(Left("a"), EVENTS, 5) == events.private(
+        Left("a"), codec_of(EVENTS).encode(Left("a"), 5)
+    )
 
 
 def test_a_frameset_has_each_variant_once():
