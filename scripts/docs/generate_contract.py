@@ -11,7 +11,7 @@ from pathlib import Path
 
 from scripts.docs.contract_pages import reference_pages
 from scripts.docs.generate_docs import NOTE
-from scripts.docs.python_types import python_types
+from scripts.docs.python_types import python_client_types, python_types
 from scripts.docs.typescript_types import typescript_types
 
 from warren import __version__
@@ -29,6 +29,7 @@ def files() -> dict[str, str]:
         **pages,
         "docs/reference/asyncapi.json": document,
         "docs/examples/warren_types.py": python_types(),
+        "clients/python/src/warren_client/wire.py": python_client_types(),
         "clients/js/protocol.d.ts": typescript_types(),
     }
 

@@ -1,6 +1,7 @@
-"""docs/examples/warren_types.py: the contract as classes of ``TypedDict``, for backends in Python to copy.
+"""The contract as classes of ``TypedDict``: docs/examples/warren_types.py for backends in Python to copy, and the
+frames alone for the Python client.
 
-It returns the file's text and writes nothing.
+It returns the files' texts and writes nothing.
 """
 
 from __future__ import annotations
@@ -8,10 +9,10 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from scripts.docs.contract_types import Schema, component, frame_types, part, sections, type_name
+from scripts.docs.contract_types import SECTIONS, Schema, component, frame_types, part, sections, type_name
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAD = '''\
@@ -23,14 +24,35 @@ missing. Made from the code by scripts/docs/generate; edit libs/warren/src/warre
 
 from typing import Any, Literal, NotRequired, TypedDict
 '''
+CLIENT_HEAD = '''\
+"""The frames of ``warren.v1`` as types, for those who speak the protocol themselves.
+
+A frame is told from the others by its ``type``; a field that is not required may be missing. Made from the
+code by scripts/docs/generate; edit libs/warren/src/warren/contract instead.
+"""
+
+from typing import Any, Literal, NotRequired, TypedDict
+'''
+FRAMES = ("client frames", "server frames")
 WIDTH = 110
 _PLAIN = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None"}
 
 
 def python_types() -> str:
     """Return the text of warren_types.py."""
-    lines = [HEAD]
+    return _types(HEAD, list(SECTIONS.values()))
+
+
+def python_client_types() -> str:
+    """Return the text of the client's wire.py."""
+    return _types(CLIENT_HEAD, [SECTIONS[name] for name in FRAMES])
+
+
+def _types(head: str, headings: Sequence[str]) -> str:
+    lines = [head]
     for heading, types in sections():
+        if heading not in headings:
+            continue
         lines += [f"# ── {heading}", ""]
         for name, schema in types:
             lines += ["", *_class(name, schema), ""]

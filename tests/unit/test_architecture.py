@@ -26,6 +26,8 @@ MEMBERS = (
 )
 # What is mirrored and named as the members are, and ships in nothing.
 TOOLS = ("tools/rabbit_nodes/src/rabbit_nodes",)
+# What is published for applications and imports nothing of ours.
+CLIENTS = ("clients/python/src/warren_client",)
 # The composition roots are tested whole, by tests/integration and tests/page.
 WITHOUT_TEST_FILE = {"__init__.py", "__main__.py", "app.py"}
 
@@ -47,7 +49,7 @@ def files(*suffixes: str) -> tuple[Path, ...]:
     return tuple(path for path in found if path.is_file() and (not suffixes or path.suffix in suffixes))
 
 
-def sources(members: tuple[str, ...] = MEMBERS) -> list[Path]:
+def sources(members: tuple[str, ...] = MEMBERS + CLIENTS) -> list[Path]:
     return [path for path in files(".py") if any(path.is_relative_to(ROOT / member) for member in members)]
 
 
@@ -225,7 +227,7 @@ def test_every_source_file_has_its_test_file() -> None:
     tests/unit/warren/bus/test_memory.py.
     """
     missing = []
-    members = MEMBERS + TOOLS
+    members = MEMBERS + TOOLS + CLIENTS
     for path in sources(members):
         member = next(ROOT / member for member in members if path.is_relative_to(ROOT / member))
         mirror = ROOT / "tests/unit" / member.name / path.relative_to(member).with_name(f"test_{path.name}")
@@ -270,7 +272,7 @@ def test_nothing_is_a_manager() -> None:
     found = [name_of(path) for path in files(".py", ".js") if vague.search(path.stem)]
     found += [
         f"{name_of(path)}: class {node.name}"
-        for path in sources(MEMBERS + TOOLS)
+        for path in sources(MEMBERS + TOOLS + CLIENTS)
         for node in ast.walk(parse(path))
         if isinstance(node, ast.ClassDef) and vague.search(node.name)
     ]
