@@ -144,7 +144,14 @@ class Scene:
         return [frame for frame in self.socket.of("JOIN") if frame["room"] == room]
 
     def chat(self, seq: int, room: str = "r", **more: Any) -> None:
-        frame = {"type": "CHAT", "room": room, "seq": seq, "epoch": "e1", "payload": f"m{seq}", "sender": "bob"}
+        frame = {
+            "type": "CHAT",
+            "room": room,
+            "seq": seq,
+            "epoch": "e1",
+            "payload": f"m{seq}",
+            "sender": "bob",
+        }
         self.say(frame | more)
 
     def send(self, payload: Any = None, room: str | None = "r", **more: Any) -> Entry:

@@ -53,7 +53,7 @@ class _Loop:
         if threading.current_thread() is self._thread:
             work.close()
             raise InvalidError("wrong_thread", "a token callback can't use the client that waits for it")
-        if self._loop.is_closed():
+        if self.is_closed:
             work.close()
             raise ClosedError("the client is closed")
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
@@ -63,8 +63,12 @@ class _Loop:
             future.cancel()  # the caller has been interrupted
             raise
 
+    @property
+    def is_closed(self) -> bool:
+        return self._loop.is_closed()
+
     def close(self) -> None:
-        if not self._loop.is_closed():
+        if not self.is_closed:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
             self._loop.close()
@@ -77,7 +81,7 @@ class _Loop:
 
 
 class Items(Generic[T]):
-    """Reads an asynchronous iterator."""
+    """Reads an asynchronous iterator. Once the client is closed, there is nothing more to read."""
 
     def __init__(self, loop: _Loop, source: AsyncIterator[T]) -> None:
         """``source`` is read in ``loop``."""
@@ -88,7 +92,7 @@ class Items(Generic[T]):
         return self
 
     def __next__(self) -> T:
-        item = self._loop.run(self._next(None))
+        item = _END if self._loop.is_closed else self._loop.run(self._next(None))
         if item is _END:
             raise StopIteration
         return item
@@ -98,7 +102,7 @@ class Items(Generic[T]):
         more.
         """
         try:
-            item = self._loop.run(self._next(timeout))
+            item = _END if self._loop.is_closed else self._loop.run(self._next(timeout))
         except TimeoutError:
             return None
         if item is _END:
@@ -108,7 +112,7 @@ class Items(Generic[T]):
     def close(self) -> None:
         """Read no more of it."""
         closing = getattr(self._source, "aclose", None)
-        if closing is not None:
+        if closing is not None and not self._loop.is_closed:
             self._loop.run(closing())
 
     async def _next(self, timeout: float | None) -> T:  # noqa: ASYNC109 # nothing is taken if it is late

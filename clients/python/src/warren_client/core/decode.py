@@ -25,12 +25,12 @@ def read_frame(text: str | bytes) -> Frame:
     if not isinstance(frame, dict) or not isinstance(frame.get("type"), str):
         raise _invalid("it has no type")
     for name in ("room", "ref", "epoch", "id", "sender"):
-        if not isinstance(frame.get(name, ""), str):
+        if not isinstance(frame.get(name) or "", str):
             raise _invalid(f"{name} is not text")
     for name in ("seq", "n", "timestamp"):
-        if not isinstance(frame.get(name, 0), int):
+        if not isinstance(frame.get(name) or 0, int):
             raise _invalid(f"{name} is not a number")
-    if frame.get("seq") and "epoch" not in frame:
+    if frame.get("seq") and not frame.get("epoch"):
         raise _invalid("it has a seq and no epoch")
     if frame.get("encoding") == "base64":
         try:
@@ -64,7 +64,7 @@ def message_of(frame: Frame) -> Message:
         timestamp=frame.get("timestamp"),
         traceparent=frame.get("traceparent"),
         ref=frame.get("ref"),
-        n=frame.get("n", 1),
+        n=frame.get("n") or 1,
         more=frame.get("more") is True,
     )
 

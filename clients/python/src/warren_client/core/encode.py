@@ -184,8 +184,7 @@ def _check_whole(field: str, value: Any, id: Any) -> None:
 
 def _check_id(id: Any) -> None:
     is_id = isinstance(id, str) and 1 <= len(id) <= 64 and id.isprintable() and not id.startswith("~")
-    # no ref, because the id can't be repeated
-    _check(is_id, "invalid_message", _ID_RULE)
+    _check(is_id, "invalid_message", _ID_RULE, id)
 
 
 def _dumps(frame: dict[str, Any], id: str | None) -> str:

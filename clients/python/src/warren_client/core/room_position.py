@@ -31,6 +31,14 @@ class Joined:
         return Position(self.epoch, self.seq)
 
 
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Messages that nobody can have any more."""
+
+    since: Position
+    to: Position
+
+
 class RoomPosition:
     """``position`` is the last one seen in JOINED or a message; None before the first one."""
 
@@ -42,6 +50,7 @@ class RoomPosition:
         self._acked: dict[int, None] = {}  # seqs of own messages, which the server sends only to others
         self._held: deque[Message] = deque()  # numbered messages that can't be delivered yet
         self._replayed: Position | None = None  # messages up to here are the replay that a JOIN asked for
+        self._repeated: Position | None = None  # a JOIN that was sent twice repeats messages up to here
         # missing seqs up to here are not a gap: DROPPED announced them, or they have expired
         self._excused: Position | None = None
         self._echoes = False  # the server sends own messages back in this room
@@ -81,12 +90,19 @@ class RoomPosition:
         """The connection is closed, or the room is asked for anew: what is held will be sent again."""
         self.asked = None
         self._held.clear()
-        self._replayed = None
+        self._replayed = self._repeated = None
 
     def let_go(self) -> None:
         """What is held will be asked for anew; an unanswered JOIN is still awaited."""
         self._held.clear()
         self._replayed = None
+
+    def repeated(self, joined: Joined) -> None:
+        """A JOINED that nobody waits for any more, because the JOIN was sent again: what follows it was asked
+        for, although it may not be new.
+        """
+        if joined.recovered:
+            self._repeated = Position(joined.epoch, joined.seq + joined.missed)
 
     def ack(self, epoch: str | None, seq: int | None) -> None:
         """An own message got its seq."""
@@ -122,7 +138,7 @@ class RoomPosition:
                 self._held.popleft()  # the rest then closes no gap, and the gap is reported
             return "held" if self.asked is not None else "early"
         self._see(at)
-        if is_own and not is_replay and not is_resent:
+        if is_own and not is_replay and not is_resent and not self._is_repeated(at):
             self._echoes = True
         return "own" if is_own and not self._echoes else "new"
 
@@ -140,9 +156,9 @@ class RoomPosition:
             self._held.popleft()
         return found
 
-    def joined(self, joined: Joined) -> tuple[bool, list[Message]]:
-        """Apply JOINED. Return whether messages were lost, and the held messages to deliver now, in order."""
-        since, held = self.since, list(self._held)
+    def joined(self, joined: Joined) -> list[Message | Lost]:
+        """Apply JOINED. Return the held messages to deliver now and what is lost between them, in order."""
+        held = list(self._held)
         self.disconnect()
         at = joined.position
         if joined.recovered:
@@ -151,23 +167,36 @@ class RoomPosition:
             end = at.seq + joined.missed
             self._replayed = Position(at.epoch, end)
             self._held.extend(each for each in held if each.epoch == at.epoch and (each.seq or 0) > end)
-            return False, [] if joined.missed else self.following()
-        is_gap = since is not None and not self._bridges(since, held, at)
-        epochs = {at.epoch, since.epoch if since else None}
-        release = [each for each in held if each.epoch in epochs]
-        for each in release:
-            self._see(_position(each))
+            return [] if joined.missed else [*self.following()]
+        found = self._deliver(held, at.epoch)
+        found += self._lost(at)
         if not self._has(at):
             self._see(at)
-        return is_gap, release
+        return found
 
-    def release(self) -> list[Message]:
-        """Remove and return all held messages, because the JOIN was refused."""
+    def release(self) -> list[Message | Lost]:
+        """Remove and return what is held, and what is lost between, because the room can't be joined."""
         held = list(self._held)
         self.disconnect()
+        return self._deliver(held, None)
+
+    def _deliver(self, held: list[Message], epoch: str | None) -> list[Message | Lost]:
+        """Return messages of the present epoch and of ``epoch``, and what is lost between them."""
+        found: list[Message | Lost] = []
+        epochs = {epoch, self.position.epoch if self.position else None}
         for message in held:
-            self._see(_position(message))
-        return held
+            here = _position(message)
+            if message.epoch not in epochs or self._has(here):
+                continue
+            if not self._follows(here):
+                found += self._lost(Position(here.epoch, here.seq - 1))
+            self._see(here)
+            found.append(message)
+        return found
+
+    def _is_repeated(self, at: Position) -> bool:
+        repeated = self._repeated
+        return repeated is not None and repeated.epoch == at.epoch and at.seq <= repeated.seq
 
     def _has(self, at: Position) -> bool:
         return self.position is not None and self.position.epoch == at.epoch and at.seq <= self.position.seq
@@ -198,18 +227,12 @@ class RoomPosition:
         if self._excused is None or self._excused.epoch != at.epoch or self._excused.seq < at.seq:
             self._excused = at
 
-    def _bridges(self, since: Position, held: list[Message], to: Position) -> bool:
-        """Whether held and own messages lead from ``since`` to ``to`` without a gap."""
-        if since.epoch != to.epoch:
-            return False
-        seq = since.seq
-        for message in held:
-            if message.epoch != to.epoch:
-                return False
-            if message.seq == seq + 1:
-                seq += 1
-            seq = self._skip(seq)
-        return seq >= to.seq
+    def _lost(self, to: Position) -> list[Lost]:
+        """Return what is lost if the next message follows ``to``."""
+        since = self.since
+        if since is None or (since.epoch == to.epoch and since.seq >= to.seq):
+            return []
+        return [Lost(since, to)]
 
 
 def _position(message: Message) -> Position:

@@ -16,7 +16,7 @@ from warren_client.core.entry import Entry
 from warren_client.core.feed import Inbox
 from warren_client.core.outbox import Outbox
 from warren_client.core.outcome import Outcome
-from warren_client.core.room_position import Joined, RoomPosition
+from warren_client.core.room_position import Joined, Lost, RoomPosition
 from warren_client.core.roster import Roster
 from warren_client.core.seen_reports import SeenReports
 from warren_client.errors import LeftError, WarrenError
@@ -127,8 +127,7 @@ class Rooms:
         self._timers.cancel(room.name)
         self._outbox.settle(room.position.asked)
         room.joined.reject(why)
-        for message in room.position.release():
-            self._owner.deliver(room, message)
+        self._deliver(room, room.position.release())
         if not room.is_own:  # what is for the user arrives also in another connection's room
             room.inbox.end(None if isinstance(why, LeftError) and why.reason is None else why)
 
@@ -152,18 +151,18 @@ class Rooms:
             int(payload.get("missed") or 0),
         )  # fmt: skip
         room = self.get(frame.get("room"))
-        # only the answer to our own JOIN says what was missed
-        if room is None or frame.get("ref") != room.position.asked:
+        if room is None:
+            return
+        if frame.get("ref") != room.position.asked:
+            # only the answer to our own last JOIN says what was missed
+            if room.joined.is_done:
+                room.position.repeated(said)
             return
         if isinstance(payload.get("grant"), str):
             room.position.grant = payload["grant"]
-        since = room.position.since
-        is_gap, release = room.position.joined(said)
+        found = room.position.joined(said)
         room.began_at = room.began_at or said.position
-        if is_gap:
-            room.inbox.put(Gap(room.name, since, said.position))
-        for message in release:
-            self._owner.deliver(room, message)
+        self._deliver(room, found)
         if room.roster is not None and payload.get("presence"):
             room.roster.joined(payload["presence"].get("watching") is True)
         self._seen.joined(room.name, said.epoch)
@@ -179,7 +178,7 @@ class Rooms:
             entry.outcome.resolve(None)
             return None
         room = self.get(frame.get("room"))
-        if room is None or "ref" in frame:
+        if room is None or frame.get("ref") is not None:
             return None
         reason = payload_of(frame).get("reason")
         if reason == "unavailable":
@@ -239,6 +238,13 @@ class Rooms:
         if entry is not None and entry.kind == "message":
             return not entry.echo
         return id in self._mine
+
+    def _deliver(self, room: RoomState, found: list[Message | Lost]) -> None:
+        for each in found:
+            if isinstance(each, Lost):
+                room.inbox.put(Gap(room.name, each.since, each.to))
+            else:
+                self._owner.deliver(room, each)
 
     def _go_on(self, room: RoomState) -> None:
         """Deliver the held messages that are now in sequence."""
