@@ -98,7 +98,13 @@ class Scene:
         return self.socket
 
     def welcome(self, **payload: Any) -> None:
-        standard = {"connection": "g1~1", "user": "ann", "heartbeat_ms": 30_000, "rooms": [], "limits": {}}
+        standard = {
+            "connection": "g1~1",
+            "user": "ann",
+            "heartbeat_ms": 30_000,
+            "rooms": ["@ann"],
+            "limits": {},
+        }
         self.say({"type": "WELCOME", "payload": standard | {"expires_at": None} | payload})
 
     def say(self, frame: Frame | str) -> None:
@@ -135,10 +141,11 @@ class Scene:
         return room
 
     def joined(self, room: str = "r", **payload: Any) -> None:
-        """Answer the last JOIN for a room."""
-        ref = next(frame["id"] for frame in reversed(self.socket.of("JOIN")) if frame["room"] == room)
+        """Answer the last JOIN for a room, or say that the server has joined it."""
+        asked = [frame["id"] for frame in self.socket.of("JOIN") if frame["room"] == room]
         standard = {"epoch": "e1", "seq": 0, "recovered": False, "missed": 0}
-        self.say({"type": "JOINED", "room": room, "ref": ref, "payload": standard | payload})
+        about = {"ref": asked[-1]} if asked else {}  # for a room that it has joined by itself
+        self.say({"type": "JOINED", "room": room, "payload": standard | payload} | about)
 
     def joins(self, room: str = "r") -> list[Frame]:
         return [frame for frame in self.socket.of("JOIN") if frame["room"] == room]

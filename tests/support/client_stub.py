@@ -75,9 +75,16 @@ class Stub:
             "rooms": [],
         }
         payload |= {"limits": {}, "expires_at": None} | self.welcome
+        is_manual = "join" in self.query()
+        if not is_manual:
+            payload["rooms"] = ["@ann"]
+            self.members["@ann"].add(connection)
         try:
             if "WELCOME" not in self.ignored:
                 await connection.send(json.dumps({"type": "WELCOME", "payload": payload}))
+                if not is_manual:
+                    at = {"epoch": "e1", "seq": len(self.logs["@ann"]), "recovered": False, "missed": 0}
+                    await connection.send(json.dumps({"type": "JOINED", "room": "@ann", "payload": at}))
             async for text in connection:
                 frame = json.loads(text)
                 self.frames.append(frame)

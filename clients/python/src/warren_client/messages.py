@@ -55,6 +55,7 @@ class Message:
     ref: str | None = None
     n: int = 1
     more: bool = False
+    size: int = field(default=0, compare=False, repr=False)  # of its frame
 
     @property
     def position(self) -> Position | None:
@@ -133,6 +134,7 @@ class Welcome:
     connection: str
     user: str
     limits: Limits = field(default_factory=Limits)
+    rooms: tuple[str, ...] = ()  # those that the server has joined for it
     heartbeat_ms: int | None = None
     expires_at: int | None = None
 

@@ -34,6 +34,7 @@ class Options:
     gap_wait: float = 1.0  # so long a missing message may be one of our own whose ACK is under way
     outbox_limit: int = 100  # messages and requests without an answer; beyond: OutboxFullError
     queue_limit: int = 1_000  # messages of a room that wait for the application
+    queue_bytes: int = 4 * 1024 * 1024  # and how large their frames are together
     overflow: Overflow = "catch_up"
     max_frame_bytes: int = 16 * 1024 * 1024  # a larger frame of the server ends the connection
 
@@ -42,7 +43,7 @@ class Options:
         for name in _TIMES:
             if not getattr(self, name) > 0:
                 raise _invalid(name, "must be more than 0 seconds")
-        for name in ("outbox_limit", "queue_limit", "max_frame_bytes"):
+        for name in ("outbox_limit", "queue_limit", "queue_bytes", "max_frame_bytes"):
             if getattr(self, name) < 1:
                 raise _invalid(name, "must be at least 1")
         if self.max_tries is not None and self.max_tries < 0:

@@ -152,6 +152,23 @@ def test_whatever_comes_it_is_bounded_and_accounts_for_every_message(
 
 
 @pytest.mark.parametrize("overflow", ["catch_up", "drop_oldest"])
+def test_what_waits_is_bounded_in_bytes_as_well(overflow: str) -> None:
+    """By the size of the frames; one large one is taken nevertheless."""
+    inbox = Inbox("r", 100, overflow, 1_000)  # type: ignore[arg-type]
+    put = 0
+    for seq in range(1, 11):
+        if inbox.has_space():
+            put += 1
+            inbox.put(Message("CHAT", seq, "r", "bob", seq, "e", size=400))
+    assert sum(isinstance(item, Message) for item in inbox.items) == 3
+    assert put == (3 if overflow == "catch_up" else 10)
+    inbox.take()
+    inbox.take()
+    inbox.take()
+    assert inbox.is_read == (overflow == "catch_up")
+
+
+@pytest.mark.parametrize("overflow", ["catch_up", "drop_oldest"])
 def test_what_was_taken_is_the_position_to_go_on_from(overflow: str) -> None:
     """It is that of the last message or gap that was taken, and the last message is what was seen."""
     inbox = Inbox("r", 5, overflow)  # type: ignore[arg-type]

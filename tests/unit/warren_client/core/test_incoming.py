@@ -116,5 +116,61 @@ def test_a_refused_own_room_is_reported() -> None:
     """Nobody waits for its JOIN."""
     scene = Scene()
     scene.open()
+    scene.joined("@ann")
+    scene.again()
     scene.refuse(scene.joins("@ann")[0], "forbidden")
     assert scene.errors() == ["forbidden"]
+
+
+def test_rooms_that_the_server_has_joined_are_read_with_what_is_for_the_user() -> None:
+    """They are joined again with their positions; who comes back joins everything itself."""
+    scene = Scene()
+    scene.open(rooms=["default", "@ann"])
+    scene.joined("default", seq=4)
+    scene.chat(5, "default")
+    assert "join=manual" not in scene.socket.dial.url
+    scene.again()
+    assert "join=manual" in scene.socket.dial.url
+    assert scene.joins("default")[0]["payload"] == {"since": {"epoch": "e1", "seq": 5}}
+    scene.joined("default", seq=7)
+    scene.chat(8, "default")
+    found = mailbox(scene)
+    assert [each.payload for each in found if isinstance(each, Message)] == ["m5", "m8"]
+    assert found[1] == Gap("default", Position("e1", 5), Position("e1", 7))
+
+
+def test_a_room_that_the_server_has_joined_can_be_opened() -> None:
+    """It goes on where it is; what comes then is read from the room."""
+    scene = Scene()
+    scene.open(rooms=["default", "@ann"])
+    scene.joined("default", seq=4)
+    scene.chat(5, "default")
+    room = scene.room("default", joined=False)
+    assert scene.joins("default")[0]["payload"] == {"since": {"epoch": "e1", "seq": 5}}
+    scene.joined("default", seq=5, recovered=True)
+    scene.chat(6, "default")
+    assert [each.payload for each in mailbox(scene)] == ["m5"]
+    assert [each.payload for each in taken(room) if isinstance(each, Message)] == ["m6"]
+
+
+def test_a_room_that_the_server_has_joined_can_be_left_for_good() -> None:
+    """Before the first connection as well."""
+    scene = Scene()
+    scene.do(lambda: scene.session.leave("other"))
+    scene.open(rooms=["default", "other", "@ann"])
+    entry = scene.do(lambda: scene.session.leave("default"))
+    assert entry is not None
+    assert [frame["room"] for frame in scene.socket.of("LEAVE")] == ["default"]
+    scene.say({"type": "LEFT", "room": "default", "ref": entry.id})
+    assert not scene.session.mailbox.is_ended
+    scene.again()
+    assert [frame["room"] for frame in scene.socket.of("JOIN")] == ["@ann"]
+
+
+def test_who_is_taken_out_of_a_room_that_the_server_has_joined_is_told() -> None:
+    """By a notice; what is for the user goes on."""
+    scene = Scene()
+    scene.open(rooms=["default", "@ann"])
+    scene.say({"type": "LEFT", "room": "default", "payload": {"reason": "removed"}})
+    assert [notice.detail for notice in scene.notices if notice.kind == "left"] == ["default"]
+    assert not scene.session.mailbox.is_ended

@@ -40,12 +40,12 @@ def waits(scene: Scene, count: int) -> list[float]:
     return found
 
 
-def test_it_offers_the_protocol_joins_all_rooms_itself_and_is_open_after_welcome() -> None:
+def test_it_offers_the_protocol_and_is_open_after_welcome() -> None:
     """The states are told."""
     scene = Scene()
     scene.connect()
     assert scene.socket.dial.subprotocols == ("warren.v1",)
-    assert query(scene)["join"] == ["manual"]
+    assert query(scene) == {}
     assert scene.state == "connecting"
     scene.welcome(connection="g1~7", limits={"rate": 5, "rate_per_ms": 1_000})
     assert scene.session.user == "ann"

@@ -42,6 +42,7 @@ def test_an_error_settles_it_with_code_retry_and_delay() -> None:
 def test_messages_without_a_connection_wait_and_go_in_order() -> None:
     """After the JOINs."""
     scene = Scene()
+    scene.room("r", joined=False)
     for number in range(3):
         scene.send(number)
     assert scene.sockets == []
@@ -128,13 +129,14 @@ def test_an_ephemeral_message_goes_now_or_never() -> None:
     scene.open(limits={"rate": 3, "rate_per_ms": 1_000})
     assert send()
     assert "id" not in scene.socket.last
+    assert send()
     assert not send()
     scene.wait(5_000)
     scene.session.outbox.is_congested = True
     assert not send()
     scene.session.outbox.is_congested = False
     assert send()
-    assert len(scene.socket.of("TYPING")) == 2
+    assert len(scene.socket.of("TYPING")) == 3
 
 
 def test_a_message_above_the_servers_limit_is_refused_here() -> None:

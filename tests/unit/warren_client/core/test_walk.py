@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.client_scene import FakeSocket, Scene, read
 
+from warren_client.core.rooms import RoomState
 from warren_client.messages import Gap, Message
 
 ROOM = "r"
@@ -25,6 +26,7 @@ ROOM = "r"
 class Server:
     """One room with its whole log, and the frames in flight on the client's current connection."""
 
+    at_connect: bool = False  # it joins the client's room
     keeps: int | None = None  # messages that can be asked for; None: all
     log: list[dict[str, Any]] = field(default_factory=list)
     ids: dict[str, int] = field(default_factory=dict)
@@ -39,9 +41,13 @@ class Server:
         self.socket, self.heard, self.is_live = socket, 0, False
         self.down.clear()
         self.acks.clear()
-        self.down.append(
-            {"type": "WELCOME", "payload": {"connection": "g~1", "user": "ann", "rooms": [], "limits": {}}}
-        )
+        self.is_live = self.at_connect and "join=manual" not in socket.dial.url
+        rooms = [ROOM] if self.is_live else []
+        payload = {"connection": "g~1", "user": "ann", "rooms": rooms, "limits": {}}
+        self.down.append({"type": "WELCOME", "payload": payload})
+        if self.is_live:
+            at = {"epoch": "e", "seq": len(self.log), "recovered": False, "missed": 0}
+            self.down.append({"type": "JOINED", "room": ROOM, "payload": at})
 
     def publish(self, message: dict[str, Any]) -> int:
         self.log.append(message)
@@ -102,16 +108,23 @@ class Server:
 class Walk:
     """A client and a server, and everything that can happen between them."""
 
-    def __init__(self, random: Random, *, copies: bool, limit: int, keeps: int | None) -> None:
+    def __init__(self, random: Random, *, copies: bool, limit: int, keeps: int | None, who: str) -> None:
         self.random = random
         self.copies = copies
         self.scene = Scene(random=random.random, outbox_limit=1_000)
-        self.server = Server(keeps)
-        self.room = self.scene.room(ROOM, joined=False, limit=limit)
+        self.server = Server(who != "client", keeps)
+        self.room = self.scene.room(ROOM, joined=False, limit=limit) if who != "server" else None
+        self.inbox = self.room.inbox if self.room else self.scene.session.mailbox
         self.items: list[Message | Gap] = []
         self.own: list[Any] = []
         self.others = 0
         self.scene.connect()
+
+    @property
+    def state(self) -> RoomState:
+        found = self.room or self.scene.session.rooms.get(ROOM)
+        assert found is not None
+        return found
 
     def step(self) -> None:
         getattr(self, self.random.choice(["move", "other", "send", "hear", "say", "say", "cut", "read"]))()
@@ -153,12 +166,13 @@ class Walk:
 
     def read(self) -> None:
         for _ in range(self.random.randrange(1, 4)):
-            item = self.room.inbox.take()
+            item = self.inbox.take()
             if item is None:
                 return
+            assert isinstance(item, Message | Gap)
             self.items.append(item)
-            if self.room.inbox.is_read:
-                self.scene.do(self.room.inbox.on_space)
+            if self.inbox.is_read:
+                self.scene.do(self.inbox.on_space)
 
     def rest(self) -> None:
         """No more cuts: everything comes to rest."""
@@ -168,8 +182,8 @@ class Walk:
             self.say()
             self.read()
             is_quiet = self.server.is_deaf and not self.server.down and not self.server.acks
-            is_done = not len(self.scene.session.outbox) and not self.room.inbox.items
-            if is_quiet and is_done and self.scene.state == "open" and not self.room.position.lacks:
+            is_done = not len(self.scene.session.outbox) and not self.inbox.items
+            if is_quiet and is_done and self.scene.state == "open" and not self.state.position.lacks:
                 return
         raise AssertionError("it does not come to rest")
 
@@ -183,32 +197,37 @@ def walked(seed: int, **options: Any) -> Walk:
 
 
 @pytest.mark.parametrize("copies", [False, True])
-@pytest.mark.parametrize("limit", [1_000, 4])
-@settings(max_examples=40)
+@pytest.mark.parametrize(("who", "limit"), [("client", 1_000), ("client", 4), ("server", 1_000), ("both", 4)])
+@settings(max_examples=30)
 @given(seed=st.integers(0, 2**32))
-def test_whatever_is_cut_each_message_is_read_once_and_in_order(copies: bool, limit: int, seed: int) -> None:
+def test_whatever_is_cut_each_message_is_read_once_and_in_order(
+    copies: bool, who: str, limit: int, seed: int
+) -> None:
     """Nothing is lost, doubled or out of order, however slowly the application reads; no gap is told."""
-    walk = walked(seed, copies=copies, limit=limit, keeps=None)
+    walk = walked(seed, copies=copies, limit=limit, keeps=None, who=who)
     log = walk.server.log
     assert [each["payload"] for each in log if each["sender"] == "ann"] == list(range(1, len(walk.own) + 1))
     assert all(entry.outcome.value.seq for entry in walk.own)
-    began = walk.room.began_at
+    began = walk.state.began_at
     assert began is not None
+    first = began.seq
+    if who == "both" and walk.items and isinstance(walk.items[0], Message):
+        first = min(first, (walk.items[0].seq or 0) - 1)  # the server's own JOIN came first
     expected = [
         seq
         for seq, each in enumerate(log, 1)
-        if seq > began.seq and (each["sender"] == "bob" or each.get("include_sender"))
+        if seq > first and (each["sender"] == "bob" or each.get("include_sender"))
     ]
     assert [item.seq if isinstance(item, Message) else item for item in walk.items] == expected
 
 
-@pytest.mark.parametrize("limit", [1_000, 4])
-@settings(max_examples=40)
+@pytest.mark.parametrize(("who", "limit"), [("client", 1_000), ("client", 4), ("server", 1_000)])
+@settings(max_examples=30)
 @given(seed=st.integers(0, 2**32))
-def test_what_the_server_has_no_more_is_told_as_a_gap(limit: int, seed: int) -> None:
+def test_what_the_server_has_no_more_is_told_as_a_gap(who: str, limit: int, seed: int) -> None:
     """With a log that forgets, each message of others is read once and in order, or a gap covers it."""
-    walk = walked(seed, copies=False, limit=limit, keeps=3)
-    began = walk.room.began_at
+    walk = walked(seed, copies=False, limit=limit, keeps=3, who=who)
+    began = walk.state.began_at
     assert began is not None
     at = began.seq
     for item in walk.items:
@@ -223,4 +242,4 @@ def test_what_the_server_has_no_more_is_told_as_a_gap(limit: int, seed: int) -> 
         assert set(skipped) <= {"ann"}
         at = item.seq
     assert {each["sender"] for each in walk.server.log[at:]} <= {"ann"}
-    assert read(walk.scene, walk.room) == []
+    assert read(walk.scene, walk.state) == []

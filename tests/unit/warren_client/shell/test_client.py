@@ -36,7 +36,7 @@ async def test_it_is_open_inside_of_async_with_and_closed_behind_it(server: Stub
         assert client.limits is not None
         assert client.limits.rate == 5
         assert "open" in repr(client)
-        assert server.query() == {"join": ["manual"], "user": ["ann"]}
+        assert server.query() == {"user": ["ann"]}
     assert client.state == "closed"
     await eventually(lambda: server.connections == [])
     with pytest.raises(ClosedError):
@@ -162,6 +162,19 @@ async def test_what_is_for_the_user_is_read_from_the_client(server: Stub) -> Non
         await server.say({"type": "NOTIFICATION", "room": "*", "epoch": "b", "seq": 1, "payload": 2})
         found = [await anext(aiter(client)) for _ in range(2)]
         assert [each.payload for each in found if isinstance(each, Message)] == [1, 2]
+
+
+async def test_a_room_that_the_server_has_joined_can_be_left(server: Stub) -> None:
+    """And history be read without a room."""
+    await server.publish("old", 1)
+    async with connect(server) as client:
+        await client.leave("@ann")
+        assert server.frames[-1]["type"] == "LEAVE"
+        assert [message.payload async for message in client.history("old")] == [1]
+        messages, more = await client.history_page("old", limit=5)
+        assert (len(messages), more) == (1, False)
+        with pytest.raises(InvalidError):
+            await client.history_page("a b")
 
 
 async def test_a_request_has_its_answer_or_its_error(server: Stub) -> None:

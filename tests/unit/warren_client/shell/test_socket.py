@@ -30,7 +30,7 @@ async def test_it_shows_the_token_the_protocols_and_what_the_application_adds(se
     reading = asyncio.ensure_future(read(one))
     await eventually(lambda: server.connections)
     await server.cut(4006, "by a backend")
-    assert len(await reading) == 1
+    assert len(await reading) == 2
     assert one.closed_with == (4006, "by a backend")
     headers = server.requests[0].headers
     assert (headers["Authorization"], headers["X-Trace"]) == ("Bearer t", "1")

@@ -50,7 +50,7 @@ def payload_of(frame: Frame) -> Mapping[str, Any]:
     return payload
 
 
-def message_of(frame: Frame) -> Message:
+def message_of(frame: Frame, size: int = 0) -> Message:
     """Return the message that a frame brings."""
     return Message(
         frame["type"],
@@ -66,6 +66,7 @@ def message_of(frame: Frame) -> Message:
         ref=frame.get("ref"),
         n=frame.get("n") or 1,
         more=frame.get("more") is True,
+        size=size,
     )
 
 
@@ -93,6 +94,7 @@ def welcome_of(frame: Frame) -> Welcome:
         connection=str(payload["connection"]),
         user=str(payload["user"]),
         limits=Limits(**known),
+        rooms=tuple(str(room) for room in payload.get("rooms") or ()),
         heartbeat_ms=payload.get("heartbeat_ms"),
         expires_at=payload.get("expires_at"),
     )

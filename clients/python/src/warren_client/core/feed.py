@@ -57,7 +57,8 @@ class Feed(Generic[T]):
 
 
 class Inbox(Feed[Item]):
-    """What waits of a room. When ``limit`` messages wait, the policy decides:
+    """What waits of a room. When ``limit`` messages wait, or their frames have ``limit_bytes``, the policy
+    decides:
 
     ``catch_up``: it takes no further numbered ones (``is_stalled``), and once half of them are read, its
     owner asks the server for what follows. Nothing is lost; what the server does not have any more becomes a
@@ -66,7 +67,7 @@ class Inbox(Feed[Item]):
     In either case a Dropped says how many messages nobody can read any more.
     """
 
-    def __init__(self, room: str | None, limit: int, overflow: Overflow) -> None:
+    def __init__(self, room: str | None, limit: int, overflow: Overflow, limit_bytes: int = 1 << 30) -> None:
         """It is empty."""
         super().__init__(limit)
         self.room = room
@@ -75,11 +76,13 @@ class Inbox(Feed[Item]):
         self.taken: Position | None = None  # of the last item that was taken and has one
         self.last: Message | None = None  # the last numbered message that was taken
         self._overflow = overflow
+        self._limit_bytes = limit_bytes
         self._messages = 0
+        self._bytes = 0  # of their frames
 
     def has_space(self) -> bool:
         """Whether it takes another numbered message. If not, it is stalled from now on."""
-        if self._overflow == "catch_up" and self._messages >= self.limit:
+        if self._overflow == "catch_up" and self._is_full:
             self.is_stalled = True
         return not self.is_stalled
 
@@ -87,13 +90,15 @@ class Inbox(Feed[Item]):
         """Take an item: of numbered messages those for which there is space, everything else always."""
         if self.is_ended:
             return
-        if isinstance(item, Message) and self._messages >= self.limit:
+        if isinstance(item, Message) and self._is_full:
             if self._overflow == "drop_oldest":
-                self._drop_oldest()
+                while self._is_full:
+                    self._drop_oldest()
             elif not item.seq:
                 item = Dropped(self.room, 1, 0, "client")
         if isinstance(item, Message):
             self._messages += 1
+            self._bytes += item.size
             self.items.append(item)
         else:
             self._tell(item)
@@ -104,6 +109,7 @@ class Inbox(Feed[Item]):
         item = super().take()
         if isinstance(item, Message):
             self._messages -= 1
+            self._bytes -= item.size
         if isinstance(item, Message) and item.seq:
             self.taken, self.last = item.position, item
         elif isinstance(item, Gap):
@@ -113,7 +119,12 @@ class Inbox(Feed[Item]):
     @property
     def is_read(self) -> bool:
         """Whether it is stalled, and half of it has been read."""
-        return self.is_stalled and self._messages <= self.limit // 2
+        is_half = self._messages <= self.limit // 2 and self._bytes <= self._limit_bytes // 2
+        return self.is_stalled and is_half
+
+    @property
+    def _is_full(self) -> bool:
+        return self._messages >= self.limit or self._bytes >= self._limit_bytes
 
     def go_on(self) -> None:
         """It takes numbered messages again."""
@@ -133,6 +144,7 @@ class Inbox(Feed[Item]):
         while not isinstance(head := self.items.popleft(), Message):
             run.append(head)
         self._messages -= 1
+        self._bytes -= head.size
         run.append(Dropped(self.room, 1, head.seq or 0, "client"))
         while self.items and not isinstance(self.items[0], Message):
             run.append(self.items.popleft())

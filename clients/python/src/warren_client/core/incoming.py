@@ -62,6 +62,8 @@ class Incoming:
         link = LinkOwner(self.effects.append, self._down, self._became, self._report)
         self.link = Link(url, options, credentials, self._clock, link)
         self._wanted: dict[str, Wanted] = {}
+        self._at_connect: frozenset[str] = frozenset()  # rooms that the server has joined for us
+        self._not_wanted: set[str] = set()  # those of them that the application has left
         self._table: dict[str, Callable[[Frame], None]] = {
             "WELCOME": self._welcomed,
             "JOINED": self._joined,
@@ -81,6 +83,7 @@ class Incoming:
             "PONG": self._heard,
         }
         self._count = 0
+        self._size = 0  # of the frame that is heard
         # an id counts once for a room and user, so the ids of another client or an earlier life must differ
         self._prefix = f"{int(random() * 2**32):08x}{int(random() * 2**32):08x}"
 
@@ -99,6 +102,7 @@ class Incoming:
         if life != self.link.life:
             return
         self.link.heard()
+        self._size = len(text)
         try:
             self._hear(read_frame(text))
         except InvalidError as fault:
@@ -135,7 +139,7 @@ class Incoming:
         hear = self._table.get(frame["type"])
         if hear is not None:
             return hear(frame)
-        message = message_of(frame)
+        message = message_of(frame, self._size)
         room = self.rooms.get(message.room)
         if room is None:
             return self._to_mailbox(message)
@@ -158,24 +162,44 @@ class Incoming:
         welcome = self.welcome = welcome_of(frame)
         grant = payload_of(frame).get("grant")
         self.is_degraded = False
-        own = f"@{welcome.user}"
-        for room in self.rooms:
-            if room.is_own and room.name != own:
-                self.rooms.forget(room, InvalidError("user", "the token is another user's"))
-        if self.rooms.get(own) is None:
-            self.rooms.enter(RoomState(own, self.mailbox, RoomPosition(), is_own=True))
+        joins = self._begin(welcome) if not self.link.is_manual else self._resume(welcome)
+        self.link.is_manual = True  # from now on we know our rooms and our positions in them
 
         def ping(sent: Callable[[], None]) -> None:
             first = self._ping()
             self.outbox.first(Urgent(first.id, first.build, sent))
 
         self.link.opened(welcome, grant if isinstance(grant, str) else None, ping)
-        joins = [self.rooms.join_entry(room) for room in self.rooms]
-        self.outbox.open(self.link.write, welcome.limits, joins)
+        self.outbox.open(self.link.write, welcome.limits, [self.rooms.join_entry(room) for room in joins])
         if self.contacts.online:
             self._presence(None, {"watch": list(self.contacts.online)}, once=True)
         self.link.refresh(welcome.expires_at)
         self._receipts.opened()
+
+    def _begin(self, welcome: Welcome) -> list[RoomState]:
+        """The first connection: the server has joined some rooms for us. Return those that we join
+        ourselves.
+        """
+        wanted = list(self.rooms)
+        self._at_connect = frozenset(welcome.rooms) - self._not_wanted
+        for name in welcome.rooms:
+            if name in self._at_connect and self.rooms.get(name) is None:
+                self._imply(name)
+        return wanted
+
+    def _resume(self, welcome: Welcome) -> list[RoomState]:
+        """A later connection: return all our rooms."""
+        own = f"@{welcome.user}"
+        for room in self.rooms:
+            if room.name.startswith("@") and room.name != own:
+                self.rooms.forget(room, InvalidError("user", "the token is another user's"))
+        if self._at_connect and own not in self._not_wanted and self.rooms.get(own) is None:
+            self._imply(own)
+        return list(self.rooms)
+
+    def _imply(self, name: str) -> None:
+        """We are in a room that the application has not opened: what is said there is for the user."""
+        self.rooms.add(RoomState(name, self.mailbox, RoomPosition(), is_implied=True))
 
     def _joined(self, frame: Frame) -> None:
         if frame.get("room") == "*":  # nobody joins this room, so nobody can ask for what was missed there
@@ -248,7 +272,7 @@ class Incoming:
             self.mailbox.put(Dropped(name, count, seq, "server"))
 
     def _responded(self, frame: Frame) -> None:
-        message = message_of(frame)
+        message = message_of(frame, self._size)
         room = self.rooms.get(message.room)
         if message.seq and room is not None:
             self.rooms.numbered(room, message)
@@ -287,7 +311,7 @@ class Incoming:
         self._receipts.refused(entry.id)
         if entry.kind == "JOIN":
             room = self.rooms.get(entry.room)
-            if room is not None and room.is_own:
+            if room is not None and room.is_implied:
                 self._report(error)
             if room is not None:
                 self.rooms.forget(room, error)

@@ -70,6 +70,7 @@ class Link:
         self.can_fetch = credentials.can_fetch
         self.user = credentials.user
         self.grant: str | None = None  # the last one that a WELCOME brought; the next connect shows it
+        self.is_manual = False  # the server is to join no room for us
         self.advice = Advice()
         self.ready: Outcome[Welcome] = Outcome()
         self.last_error: WarrenError | None = None
@@ -218,7 +219,8 @@ class Link:
 
     def _open(self) -> None:
         where = self._options.token_in
-        query = [("join", "manual")]  # all rooms are joined one by one, each with its position
+        # who comes back joins all its rooms one by one, each with its position
+        query = [("join", "manual")] if self.is_manual else []
         protocols = [PROTOCOL]
         if self.token and where == "query":
             query.append(("token", self.token))

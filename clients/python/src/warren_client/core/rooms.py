@@ -34,7 +34,7 @@ class RoomState:
     inbox: Inbox
     position: RoomPosition
     roster: Roster | None = None
-    is_own: bool = False  # the user's own room
+    is_implied: bool = False  # the server has joined it for us: it is read with what is for the user
     joined: Outcome[Joined] = field(default_factory=Outcome, init=False)
     began_at: Position | None = field(default=None, init=False)  # where the application's reading began
 
@@ -80,8 +80,17 @@ class Rooms:
         """Return the room of this name."""
         return self._rooms.get(name) if name is not None else None
 
+    def add(self, room: RoomState) -> None:
+        """We are in a room, or will be by the next JOINs."""
+        self._rooms[room.name] = room
+
     def enter(self, room: RoomState) -> None:
         """Join a room, and stay in it over all connections."""
+        before = self._rooms.get(room.name)
+        if before is not None:  # it was implied: go on from there
+            self._outbox.settle(before.position.asked)
+            if room.position.position is None:
+                room.position = before.position
         self._rooms[room.name] = room
         room.began_at = room.position.position
         room.inbox.on_space = lambda: self._go_on_reading(room)
@@ -93,7 +102,7 @@ class Rooms:
         if self._rooms.get(room.name) is not room:
             return None
         self._seen.leaving(room.name)
-        was_asked = room.position.asked is not None or room.joined.is_done
+        was_asked = room.is_implied or room.position.asked is not None or room.joined.is_done
         self.forget(room, LeftError(room.name, None))
         if not self._owner.is_open() or not was_asked:
             return None
@@ -128,7 +137,7 @@ class Rooms:
         self._outbox.settle(room.position.asked)
         room.joined.reject(why)
         self._deliver(room, room.position.release())
-        if not room.is_own:  # what is for the user arrives also in another connection's room
+        if not room.is_implied:  # others are read from the same inbox
             room.inbox.end(None if isinstance(why, LeftError) and why.reason is None else why)
 
     def down(self, why: WarrenError | None) -> None:

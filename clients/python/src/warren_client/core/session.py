@@ -98,16 +98,23 @@ class Session(Incoming):
         """Return a room that can be joined. Raises InvalidError if it can't be one, or is open already."""
         check_room(name)
         self._check(None, is_counted=False)
-        if self.rooms.get(name) is not None:
-            raise InvalidError("already_open", f"{name} is open already: share the Room")
-        return RoomState(name, Inbox(name, limit, overflow), RoomPosition(since))
+        self._check_open(name)
+        return RoomState(name, Inbox(name, limit, overflow, self._options.queue_bytes), RoomPosition(since))
 
     def join(self, room: RoomState) -> None:
         """Join a room, and stay in it over all connections."""
         self._check(None, is_counted=False)
-        if self.rooms.get(room.name) is not None:
-            raise InvalidError("already_open", f"{room.name} is open already: share the Room")
+        self._check_open(room.name)
+        self._not_wanted.discard(room.name)
         self.rooms.enter(room)
+
+    def leave(self, name: str) -> Entry | None:
+        """Leave a room that the server has joined for us, for good. Return the LEAVE, if one is sent."""
+        if not name.startswith("@"):
+            check_room(name)
+        self._not_wanted.add(name)
+        room = self.rooms.get(name)
+        return self.rooms.leave(room) if room is not None else None
 
     def listen(self) -> Feed[Notice]:
         """Return a queue of what happens to the client from now on. If it is full, the oldest are dropped."""
@@ -177,6 +184,11 @@ class Session(Incoming):
             self._presence(None, asked, once=True)
 
     # ── outgoing ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _check_open(self, name: str) -> None:
+        room = self.rooms.get(name)
+        if room is not None and not room.is_implied:
+            raise InvalidError("already_open", f"{name} is open already: share the Room")
 
     def _request(self, question: Question, parts: Feed[Part] | None) -> Asked:
         if self._requests.get(question.id) is not None or self.outbox.get(question.id) is not None:

@@ -25,6 +25,7 @@ from warren_client.messages import (
 )
 from warren_client.options import Options, check_overflow
 from warren_client.shell.driver import Driver
+from warren_client.shell.history import History, Page, history_page
 from warren_client.shell.reader import Reader
 from warren_client.shell.room import Ack, Room, publish
 from warren_client.shell.stream import Stream
@@ -59,7 +60,8 @@ class Contacts:
 
 class Client:
     """A connection to Warren that comes back. ``async with`` opens and closes it; ``async for`` gives what is
-    for the user and not in a room that was opened: messages to the user, to this connection and to everyone.
+    for the user and not in a room that was opened: messages to the user, to this connection and to everyone,
+    and in rooms that the server has joined for the user at connect.
     """
 
     def __init__(
@@ -210,6 +212,25 @@ class Client:
             traceparent=traceparent,
         )
         return await publish(self._driver, draft)
+
+    async def leave(self, room: str) -> None:
+        """Leave a room that the server has joined for this client at connect, for good: nothing of it arrives
+        any more. A room that was opened is left by itself.
+        """
+        driver = self._driver
+        entry = driver.do(lambda: driver.session.leave(room))
+        if entry is not None and not driver.session.is_closed:
+            await driver.settled(entry.outcome)
+
+    def history(self, room: str, before: int | None = None, page: int = 50) -> History:
+        """Return what was said in a room, as ``Room.history``; the room need not be open where it allows
+        that.
+        """
+        return History(room, self._driver, before, page)
+
+    async def history_page(self, room: str, before: int | None = None, limit: int = 50) -> Page:
+        """Return a page of what was said in a room, as ``Room.history_page``."""
+        return await history_page(room, self._driver, before, limit)
 
     async def request(
         self,

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from typing import Self
 
-from warren_client.core.rooms import RoomState
+from warren_client.core.encode import check_room
 from warren_client.messages import Message
 from warren_client.shell.driver import Driver
 
@@ -18,11 +18,11 @@ class History:
     cancelled: the next one asks for it again.
     """
 
-    def __init__(self, state: RoomState, driver: Driver, before: int | None, page: int) -> None:
+    def __init__(self, room: str, driver: Driver, before: int | None, page: int) -> None:
         """``before`` is a seq, or None for the latest message; ``page`` is how many are asked for at a
         time.
         """
-        self._state = state
+        self._room = room
         self._driver = driver
         self._before = before
         self._page = page
@@ -34,7 +34,7 @@ class History:
 
     async def __anext__(self) -> Message:
         if not self._found and self._more:
-            messages, more = await history_page(self._state, self._driver, self._before, self._page)
+            messages, more = await history_page(self._room, self._driver, self._before, self._page)
             oldest = messages[0].seq if messages else None
             self._found.extend(reversed(messages))
             self._more = more and oldest is not None
@@ -44,9 +44,10 @@ class History:
         return self._found.popleft()
 
 
-async def history_page(state: RoomState, driver: Driver, before: int | None, limit: int) -> Page:
+async def history_page(room: str, driver: Driver, before: int | None, limit: int) -> Page:
     """Return a page, oldest first, and whether there are older messages."""
-    entry = driver.do(lambda: driver.session.history(state.name, before, limit))
+    check_room(room)
+    entry = driver.do(lambda: driver.session.history(room, before, limit))
     try:
         page: Page = await driver.settled(entry.outcome)
     except asyncio.CancelledError:

@@ -250,13 +250,13 @@ class Room:
         """Return at most ``limit`` messages before a seq (or the latest ones), oldest first, and whether
         there are older ones.
         """
-        return await history_page(self._state, self._driver, before, limit)
+        return await history_page(self.name, self._driver, before, limit)
 
     def history(self, before: int | None = None, page: int = _PAGE) -> History:
         """Return the messages before a seq (or the latest ones), newest first, as far as the room's log
         reaches.
         """
-        return History(self._state, self._driver, before, page)
+        return History(self.name, self._driver, before, page)
 
 
 async def publish(driver: Driver, draft: Draft) -> Ack:
