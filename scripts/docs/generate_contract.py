@@ -40,7 +40,7 @@ def files() -> dict[str, str]:
 
 
 def client_frame_schemas() -> str:
-    """Return the schemas of clients' frames, for the conformance kit, which knows nothing of Warren's code."""
+    """Return the schemas of clients' frames, for the conformance kit, which knows none of Warren's code."""
     document = {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "components": {"schemas": selected(CLIENT_FRAMES, "draft-07")},

@@ -1,5 +1,5 @@
-"""The contract as classes of ``TypedDict``: all of it, for backends in Python to copy, what backends need, for
-the package ``warren_backend``, and the frames alone, for the Python client.
+"""The contract as classes of ``TypedDict``: all of it, for backends in Python to copy, what backends need,
+for the package ``warren_backend``, and the frames alone, for the Python client.
 
 It returns the files' texts and writes nothing.
 """
