@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import functools
 import http.server
+import os
+import socket
 import subprocess
+import sys
 import threading
 import time
 import urllib.request
@@ -16,6 +19,7 @@ from urllib.error import URLError
 import pytest
 
 from rabbit_nodes.child import Child
+from rabbit_nodes.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ROOT / "clients/js/src"
@@ -95,3 +99,31 @@ def await_page(child: Child, port: int, log: Path, path: str = "/") -> None:
             return
         time.sleep(0.05)
     pytest.fail(f"no page within {_START_S} s:\n{log.read_text()}")
+
+
+@contextmanager
+def embedded(folder: Path, **settings: str) -> Iterator[int]:
+    """Run an embedded Warren; give the first gateway's port, whose neighbour is the second one's. ``folder`` takes its log, in
+    which there may be no traceback at the end.
+    """
+    port, log = two_ports(), folder / "log"
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("WARREN_", "OTEL_"))}
+    with log.open("wb") as output:
+        command = [sys.executable, "-m", "embedded"]
+        child = Child(command, env={**env, "PORT": str(port), **settings}, output=output, cwd=ROOT)
+        try:
+            await_page(child, port, log)
+            yield port
+        finally:
+            child.kill()
+    assert "Traceback" not in log.read_text(), log.read_text()
+
+
+def two_ports() -> int:
+    """Return a free port whose neighbour is free too."""
+    for _ in range(50):
+        port = free_port()
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port + 1))
+            return port
+    raise RuntimeError("no two free ports side by side")
