@@ -68,6 +68,13 @@ def bundle(pages: Iterable[Path], folder: Path) -> None:
         (folder / f"{page.stem}.html").write_text(_PAGE.format(script=script))
 
 
+def bundle_program(script: Path, made: Path) -> None:
+    """Make one file for Node of a script and the client's sources that it imports."""
+    options = ["--bundle", "--format=esm", "--platform=node", "--target=node20", "--log-level=warning"]
+    esbuild = js_tools() / "node_modules/.bin/esbuild"
+    subprocess.run([esbuild, script, *options, f"--outfile={made}"], check=True)
+
+
 class _Files(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         """Say nothing."""
