@@ -1276,6 +1276,10 @@ var Session = class {
     if (!part) throw new TypeError(`this client lacks ${name}: import it from "warren-client/${name}" and pass it in the option parts`);
     return part;
   }
+  /** All parts, in their order. */
+  each(then) {
+    this.#parts.forEach(then);
+  }
   /** Tell all parts. */
   tell(name, ...what) {
     for (const part of this.#parts) part[name]?.apply(part, what);

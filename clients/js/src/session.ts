@@ -87,6 +87,11 @@ export class Session implements Host {
     return part;
   }
 
+  /** All parts, in their order. */
+  each(then: (part: Part) => void): void {
+    this.#parts.forEach(then);
+  }
+
   /** Tell all parts. */
   tell<Name extends Exclude<keyof Part, "name">>(name: Name, ...what: Parameters<NonNullable<Part[Name]>>): void {
     for (const part of this.#parts) (part[name] as ((...what: unknown[]) => unknown) | undefined)?.apply(part, what);
