@@ -1276,6 +1276,10 @@ var Session = class {
     if (!part) throw new TypeError(`this client lacks ${name}: import it from "warren-client/${name}" and pass it in the option parts`);
     return part;
   }
+  /** Ask each part. */
+  each(ask) {
+    this.#parts.forEach(ask);
+  }
   /** Tell all parts. */
   tell(name, ...what) {
     for (const part of this.#parts) part[name]?.apply(part, what);
@@ -1834,8 +1838,12 @@ var Contacts = class {
   }
   /** Watch nobody any more. */
   close() {
+    this.quiet();
     this.set([]);
   }
+  /** For the client: called by `close()`. */
+  quiet = () => {
+  };
   /** For the client: this is known of a user now. */
   take(user, isOnline) {
     if (!this.#online.has(user)) return;
@@ -2133,7 +2141,7 @@ var Presence = class {
     const own = this.#view();
     const watch = (users, { signal } = {}) => {
       const view = this.#view().set(users);
-      onAbort(signal, () => view.close());
+      view.quiet = onAbort(signal, () => view.close());
       return view;
     };
     this.contacts = Object.assign((users) => own.set(users), { watch });

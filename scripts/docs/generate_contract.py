@@ -11,7 +11,7 @@ from pathlib import Path
 
 from scripts.docs.contract_pages import reference_pages
 from scripts.docs.generate_docs import NOTE
-from scripts.docs.python_types import backend_types, python_types
+from scripts.docs.python_types import backend_types, python_client_types, python_types
 from scripts.docs.typescript_types import typescript_types
 
 from warren import __version__
@@ -35,11 +35,12 @@ def files() -> dict[str, str]:
         "clients/backend_python/src/warren_backend/contract.py": backend_types(),
         "clients/js/src/protocol.ts": typescript_types(),
         f"{KIT}/client_frames.schema.json": client_frame_schemas(),
+        "clients/python/src/warren_client/wire.py": python_client_types(),
     }
 
 
 def client_frame_schemas() -> str:
-    """Return the schemas of clients' frames, for the conformance kit, which knows nothing of Warren's code."""
+    """Return the schemas of clients' frames, for the conformance kit, which knows none of Warren's code."""
     document = {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "components": {"schemas": selected(CLIENT_FRAMES, "draft-07")},

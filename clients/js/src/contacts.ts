@@ -52,8 +52,12 @@ export class Contacts {
 
   /** Watch nobody any more. */
   close(): void {
+    this.quiet();
     this.set([]);
   }
+
+  /** For the client: called by `close()`. */
+  quiet: () => void = () => {};
 
   /** For the client: this is known of a user now. */
   take(user: string, isOnline: boolean | null): void {

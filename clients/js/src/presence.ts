@@ -27,7 +27,7 @@ export class Presence implements Part {
     const own = this.#view();
     const watch = (users: Iterable<string>, { signal }: Waits = {}) => {
       const view = this.#view().set(users);
-      onAbort(signal, () => view.close());
+      view.quiet = onAbort(signal, () => view.close());
       return view;
     };
     this.contacts = Object.assign((users: Iterable<string>) => own.set(users), { watch });

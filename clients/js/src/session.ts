@@ -87,6 +87,11 @@ export class Session implements Host {
     return part;
   }
 
+  /** Ask each part. */
+  each(ask: (part: Part) => void): void {
+    this.#parts.forEach(ask);
+  }
+
   /** Tell all parts. */
   tell<Name extends Exclude<keyof Part, "name">>(name: Name, ...what: Parameters<NonNullable<Part[Name]>>): void {
     for (const part of this.#parts) (part[name] as ((...what: unknown[]) => unknown) | undefined)?.apply(part, what);

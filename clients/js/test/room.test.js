@@ -175,6 +175,21 @@ test("a loop that is too slow loses the oldest, and is told how many in their pl
   assert.throws(() => room.messages({ limit: 1 }), /limit: must be at least 2/);
 });
 
+test("what a slow loop loses of gaps and of what was withheld is counted with the rest", async () => {
+  const s = scene();
+  const socket = await s.open();
+  const room = s.client.room("r");
+  socket.joined("r");
+  const loop = room.messages({ limit: 2 });
+  socket.chat("r", 1);
+  socket.say({ type: "DROPPED", room: "r", payload: { count: 5, seq: 6 } });
+  const next = await s.again();
+  next.joined("r", { epoch: "e2", seq: 9, recovered: false });
+  for (const seq of [10, 11]) next.chat("r", seq, { epoch: "e2" });
+  const [dropped, last] = await read(loop, 2);
+  assert.deepEqual([dropped.payload, last.payload], [{ count: 7, seq: 10, local: true }, "m11"]); // 1, five that were withheld, 10
+});
+
 test("the count is right whatever is put and read, and the queue keeps its limit", async () => {
   const s = scene();
   const socket = await s.open();

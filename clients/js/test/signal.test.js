@@ -1,5 +1,6 @@
 /** Whatever waits can be given up, `once` waits for one, and a token callback can say stop. */
 import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
 import { test } from "node:test";
 
 import { scene, settled } from "../support/fakes.js";
@@ -85,7 +86,7 @@ test("a message that is given up is not sent again, and is known as an own one i
   next.chat("r", 1, { sender: "ann", id: "m1" });
   await s.clock.pass(60_000);
   assert.equal(next.of("CHAT").length, 0);
-  assert.equal(s.client.counters.waiting, 0);
+  assert.deepEqual([s.client.counters.waiting, s.log.chats], [0, []]);
   await assert.rejects(s.client.send("CHAT", "r", "y", { signal: stop.signal }), { code: "cancelled" });
 });
 
@@ -173,4 +174,29 @@ test("a getToken that fails is asked again with back-off, and one that is not wa
   await failing.clock.pass(500);
   assert.equal(failing.log.errors.length, 2);
   assert.equal(failing.client.state, "waiting");
+});
+
+test("a signal that outlives what it was for is not listened to any more", async () => {
+  const s = scene();
+  const socket = await s.open();
+  const { signal } = new AbortController();
+  const done = [s.client.connect({ signal }), s.client.once("CHAT", { signal })];
+  const room = s.client.room("r", { signal });
+  socket.joined("r");
+  socket.chat("r", 1);
+  s.client.on("CHAT", () => {}, { signal })();
+  s.client.contacts.watch(["bob"], { signal }).close();
+  room.messages({ signal }).return();
+  done.push(s.client.send("CHAT", "r", "x", { signal }), s.client.history("r", { signal }), s.client.request("a", null, { signal }));
+  const loop = s.client.stream("a", null, { signal });
+  for (const { type, id } of socket.sent.slice()) {
+    if (type === "CHAT") socket.say({ type: "ACK", ref: id, room: "r", payload: {} });
+    if (type === "HISTORY") socket.say({ type, ref: id, room: "r", payload: { messages: [], more: false } });
+    if (type === "REQUEST") socket.say({ type: "RESPONSE", ref: id, payload: 1 });
+  }
+  await Promise.all(done);
+  await settled();
+  assert.equal((await loop.next()).value, 1);
+  room.leave();
+  assert.equal(getEventListeners(signal, "abort").length, 0);
 });
