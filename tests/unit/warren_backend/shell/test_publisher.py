@@ -25,6 +25,7 @@ from warren_backend.core.errors import (
 )
 from warren_backend.core.messages import Incoming, Outgoing
 from warren_backend.core.outbox import Limits
+from warren_backend.shell import publisher as module
 from warren_backend.shell.publisher import REFUSALS, Publisher
 
 MESSAGE = Outgoing(routing_key="room.a", body=b"1")
@@ -123,6 +124,27 @@ async def test_what_a_full_queue_refuses_goes_again() -> None:
     again = ScriptedChannel(confirms=True)
     async with serving(publisher, again):
         await task
+
+
+async def test_a_channel_that_owes_a_confirm_is_replaced_however_much_else_is_confirmed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What it owes goes again by the next one."""
+    monkeypatch.setattr(module, "CONFIRM_S", 0.02)
+    publisher, channel = Publisher("p", "ex"), ScriptedChannel()
+    owed = asyncio.create_task(publisher.publish(numbered(0), 30))
+    async with serving(publisher, channel) as serve:
+        while not serve.done():
+            other = asyncio.create_task(publisher.publish(numbered(1), 30))
+            await turns(5)
+            for each in channel.published[1:]:
+                if not each.outcome.done():
+                    each.ack()
+            await asyncio.sleep(0.001)
+        with pytest.raises(BrokerUnavailable, match="confirms nothing"):
+            await serve
+    async with serving(publisher, ScriptedChannel(confirms=True)):
+        await asyncio.gather(owed, other)
 
 
 async def test_who_may_not_is_found_and_the_others_are_sent() -> None:
