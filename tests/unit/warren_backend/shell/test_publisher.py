@@ -183,15 +183,18 @@ async def test_one_that_is_too_large_for_the_broker_is_told() -> None:
 async def test_what_expires_before_the_broker_has_it_is_told() -> None:
     """And what is left of its time is what is sent."""
     publisher, channel = Publisher("p", "ex"), ScriptedChannel(confirms=True)
-    brief = asyncio.create_task(publisher.publish(replace(MESSAGE, expiration_ms=1), 5))
-    long = asyncio.create_task(publisher.publish(replace(MESSAGE, expiration_ms=60_000), 5))
-    await asyncio.sleep(0.01)
+    loop = asyncio.get_running_loop()
+    message = replace(MESSAGE, expiration_ms=60_000)
+    over = asyncio.create_task(publisher.publish(message, 60, until=loop.time()))
+    begun = asyncio.create_task(publisher.publish(message, 60, until=loop.time() + 50))
+    fresh = asyncio.create_task(publisher.publish(message, 60))
+    await turns()
     async with serving(publisher, channel):
         with pytest.raises(Expired):
-            await brief
-        await long
-    (sent,) = channel.published
-    assert 0 < int(str(sent.properties.expiration)) <= 59_995
+            await over
+        await asyncio.gather(begun, fresh)
+    left = [int(str(sent.properties.expiration)) for sent in channel.published]
+    assert 0 < left[0] <= 50_000 < left[1] <= 60_000
 
 
 async def test_what_finds_no_place_waits_in_order_and_then_is_told() -> None:
