@@ -9,7 +9,6 @@ import os
 import re
 import shutil
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from urllib.request import urlopen
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Route, expect, sync_playwright
+from tests.support.axe import RUN_AXE
 from tests.support.eventually import stretched
 from tests.support.ports import free_ports
 from websockets.exceptions import ConnectionClosed
@@ -606,24 +606,6 @@ def test_no_text_can_become_markup(tab: Tab):
 
 
 # ── for everybody ───────────────────────────────────────────────────────────────────────────────────────────
-
-
-@pytest.fixture(scope="module")
-def axe() -> str:
-    """Return axe-core's source."""
-    found = subprocess.run([ROOT / "scripts/test/axe-core"], capture_output=True, text=True, check=False)
-    if found.returncode == 3:
-        pytest.skip(found.stderr.strip())
-    assert found.returncode == 0, found.stderr
-    return Path(found.stdout.strip()).read_text()
-
-
-RUN_AXE = """async (only) => {
-  const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
-  const runOnly = only ? {type: 'rule', values: only} : {type: 'tag', values: tags};
-  const found = await axe.run(document, {runOnly});
-  return found.violations.flatMap((rule) => rule.nodes.map((node) => `${rule.id}: ${node.html} ${node.failureSummary}`));
-}"""
 
 
 @pytest.mark.parametrize(("theme", "width", "only"), SCREENS, ids=["light desk", "dark phone"])

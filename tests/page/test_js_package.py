@@ -15,43 +15,14 @@ from urllib.parse import urlencode
 
 import pytest
 from playwright.sync_api import Browser, expect
-from tests.support.js_site import ROOT, embedded, js_tools, served
+from tests.support.js_package import NPM, run
+from tests.support.js_site import embedded, served
 
 from rabbit_nodes.ports import free_port
 
 pytestmark = [pytest.mark.page, pytest.mark.slow, pytest.mark.xdist_group("page")]
 
 HERE = Path(__file__).parent
-NPM = ["--prefer-offline", "--no-audit", "--no-fund", "--loglevel=error"]
-
-
-def run(folder: Path, *command: str | Path, timeout_s: float = 240.0) -> str:
-    """Run it to its end; return what it prints."""
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=timeout_s)
-    assert done.returncode == 0, f"{command}: {done.stdout[-4_000:]}{done.stderr[-4_000:]}"
-    return done.stdout
-
-
-@pytest.fixture(scope="module")
-def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The package, built from a copy of the sources, since others build in the checkout meanwhile."""
-    js_tools()
-    folder = tmp_path_factory.mktemp("package")
-    shutil.copytree(
-        ROOT / "clients/js",
-        folder / "clients/js",
-        ignore=shutil.ignore_patterns("node_modules", "dist", "test"),
-    )
-    shutil.copytree(ROOT / "scripts/js", folder / "scripts/js")
-    shutil.copy(ROOT / "LICENSE", folder)
-    # it is built first, which prints the sizes
-    said = run(folder / "clients/js", "npm", "pack", "--json", "--pack-destination", folder)
-    packed = json.loads(said[said.index("\n[") :])
-    files = {each["path"] for each in packed[0]["files"]}
-    for name in ("index", "core", "react", "sse", "storage", "tabs"):
-        assert {f"dist/{kind}/{name}.{end}" for kind in ("esm", "cjs") for end in ("js", "d.ts")} <= files
-    assert not [path for path in files if path.startswith(("test/", "support/", "node_modules/"))]
-    return folder / str(packed[0]["filename"])
 
 
 def installed(project: str, package: Path, folder: Path) -> Path:

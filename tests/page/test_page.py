@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect
+from tests.support.axe import RUN_AXE
 from tests.support.js_site import await_page, two_ports
 
 from rabbit_nodes.child import Child
@@ -690,6 +691,32 @@ def test_every_text_has_enough_contrast(browser: Browser, port: int, scheme: str
     assert len(found) > 40
     poor = [(where, round(ratio, 2)) for where, ratio in found if ratio < 4.5]
     assert poor == []
+    window.context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_everybody_can_use_it(browser: Browser, port: int, axe: str, scheme: str):
+    """axe-core finds nothing to say, before and in a chat with a message, its details, a notice and an error,
+    on a desk and on a phone.
+    """
+    # axe-core is put into the page, which the page's own policy would not let in
+    window = Window(browser, "ann", color_scheme=scheme, bypass_csp=True)
+    window.open(port, port, "chat:axe")
+    window.page.evaluate(axe)
+    found = {"before": window.page.evaluate(RUN_AXE, None)}
+    window.join()
+    window.say("hello")
+    expect(window.row("hello").locator(".ticks")).to_have_text("✓✓ delivered")
+    window.row("hello").locator("summary").click()
+    window.page.get_by_role("button", name="Publish").click()
+    expect(window.page.locator(".notice")).to_have_count(1)
+    window.page.locator("#service").fill("nobody")
+    window.page.get_by_role("button", name="Ask").click()
+    expect(window.page.locator("#answer")).to_contain_text("forbidden")
+    for name, width in (("desk", 1280), ("phone", 390)):
+        window.page.set_viewport_size({"width": width, "height": 800})
+        found[name] = window.page.evaluate(RUN_AXE, None)
+    assert found == {"before": [], "desk": [], "phone": []}
     window.context.close()
 
 

@@ -109,11 +109,11 @@ def await_page(child: Child, port: int, log: Path, path: str = "/") -> None:
 
 
 @contextmanager
-def embedded(folder: Path, **settings: str) -> Iterator[int]:
-    """Run an embedded Warren; give the first gateway's port, whose neighbour is the second one's. ``folder`` takes its log, in
-    which there may be no traceback at the end.
+def embedded(folder: Path, port: int = 0, **settings: str) -> Iterator[int]:
+    """Run an embedded Warren; give the first gateway's port (0: a free one), whose neighbour is the second
+    one's. ``folder`` takes its log, in which there may be no traceback at the end.
     """
-    port, log = two_ports(), folder / "log"
+    port, log = port or two_ports(), folder / "log"
     env = {name: value for name, value in os.environ.items() if not name.startswith(("WARREN_", "OTEL_"))}
     with log.open("wb") as output:
         command = [sys.executable, "-m", "embedded"]
