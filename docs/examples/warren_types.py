@@ -292,7 +292,7 @@ class WelcomePayload(TypedDict):
     connection: str
     # The user's name.
     user: str
-    # How often the server sends a WebSocket ping.
+    # How often the server sends a WebSocket ping, or a comment.
     heartbeat_ms: int
     # The rooms that the server joins for this connection.
     rooms: list[str]
@@ -302,6 +302,8 @@ class WelcomePayload(TypedDict):
     expires_at: int | None
     # Show it when you connect again, where you show the token: then no hook is asked.
     grant: NotRequired[str]
+    # Of an event stream: the secret that each POST of this connection shows.
+    post: NotRequired[str]
 
 
 class WelcomeFrame(TypedDict):

@@ -93,6 +93,7 @@ There are pages of their own about [presence](../presence.md), [hooks](../hooks.
 | [asyncapi.json](asyncapi.json) | all of this as an AsyncAPI 3.0.0 document, with JSON schemas of draft 7 |
 | [protocol.ts](../../clients/js/src/protocol.ts) | types of TypeScript, in the package `warren-client/protocol`; `ServerFrame` and `ClientFrame` are unions by `type` |
 | [warren_types.py](../examples/warren_types.py) | types of Python (`TypedDict`), to be copied beside your code: the file needs nothing else |
+| [warren_backend](../../clients/backend_python/README.md) | a package for backends in Python, with the same types in `warren_backend.contract` |
 
 A backend in Python that has Warren's own package installed can import the same messages as msgspec structs from `warren.contract`.
 

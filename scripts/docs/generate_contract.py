@@ -1,5 +1,5 @@
-"""Makes what is made from the contract: docs/reference, and types for TypeScript and Python; or says
-(``--check``) where they differ from it.
+"""Makes what is made from the contract: docs/reference, types for TypeScript and Python, and the schemas of
+the conformance kit; or says (``--check``) where they differ from it.
 """
 
 from __future__ import annotations
@@ -11,13 +11,16 @@ from pathlib import Path
 
 from scripts.docs.contract_pages import reference_pages
 from scripts.docs.generate_docs import NOTE
-from scripts.docs.python_types import backend_types, python_types
+from scripts.docs.python_types import backend_types, python_client_types, python_types
 from scripts.docs.typescript_types import typescript_types
 
 from warren import __version__
 from warren.contract.asyncapi import asyncapi
+from warren.contract.client_frames import CLIENT_FRAMES
+from warren.contract.schemas import selected
 from warren.topology import Topology
 
+KIT = "tools/warren_conformance/src/warren_conformance"
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -31,7 +34,18 @@ def files() -> dict[str, str]:
         "docs/examples/warren_types.py": python_types(),
         "clients/backend_python/src/warren_backend/contract.py": backend_types(),
         "clients/js/src/protocol.ts": typescript_types(),
+        f"{KIT}/client_frames.schema.json": client_frame_schemas(),
+        "clients/python/src/warren_client/wire.py": python_client_types(),
     }
+
+
+def client_frame_schemas() -> str:
+    """Return the schemas of clients' frames, for the conformance kit, which knows none of Warren's code."""
+    document = {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "components": {"schemas": selected(CLIENT_FRAMES, "draft-07")},
+    }
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 
 def main(arguments: list[str]) -> int:

@@ -1,5 +1,5 @@
-"""The contract as classes of ``TypedDict``: all of it, for backends in Python to copy, and what backends need, for
-the package ``warren_backend``.
+"""The contract as classes of ``TypedDict``: all of it, for backends in Python to copy, what backends need,
+for the package ``warren_backend``, and the frames alone, for the Python client.
 
 It returns the files' texts and writes nothing.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from scripts.docs.contract_types import SECTIONS, Schema, component, frame_types, part, sections, type_name
@@ -33,32 +33,51 @@ libs/warren/src/warren/contract instead.
 
 from typing import Any, Literal, NotRequired, TypedDict
 '''
-# What is a client's business and no backend's.
-CLIENTS = frozenset({SECTIONS["client frames"], SECTIONS["server frames"]})
+CLIENT_HEAD = '''\
+"""The frames of ``warren.v1`` as types, for those who speak the protocol themselves.
+
+A frame is told from the others by its ``type``; a field that is not required may be missing. Made from the
+code by scripts/docs/generate; edit libs/warren/src/warren/contract instead.
+"""
+
+from typing import Any, Literal, NotRequired, TypedDict
+'''
+FRAMES = (SECTIONS["client frames"], SECTIONS["server frames"])
 WIDTH = 110
 _PLAIN = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None"}
 
 
 def python_types() -> str:
     """Return the text of warren_types.py."""
-    lines = [HEAD]
-    for heading, types in sections():
-        lines += [f"# ── {heading}", ""]
-        for name, schema in types:
-            lines += ["", *_class(name, schema), ""]
-    for union, message in (("ClientFrame", "ClientMessage"), ("ServerFrame", "Message")):
-        lines += [f"{union} = (", *(f"    {name} |" for name in frame_types(union)), f"    {message}", ")"]
-    return _formatted("\n".join(lines) + "\n")
+    return _types(HEAD, list(SECTIONS.values()))
+
+
+def python_client_types() -> str:
+    """Return the text of the client's wire.py."""
+    return _types(CLIENT_HEAD, FRAMES)
 
 
 def backend_types() -> str:
-    """Return the text of the backend package's contract.py."""
-    lines = [BACKEND_HEAD]
+    """Return the text of the backend package's contract.py: without what is a client's business."""
+    return _types(BACKEND_HEAD, [heading for heading in SECTIONS.values() if heading not in FRAMES])
+
+
+def _types(head: str, headings: Sequence[str]) -> str:
+    lines = [head]
     for heading, types in sections():
-        if heading not in CLIENTS:
-            lines += [f"# ── {heading}", ""]
-            for name, schema in types:
-                lines += ["", *_class(name, schema), ""]
+        if heading not in headings:
+            continue
+        lines += [f"# ── {heading}", ""]
+        for name, schema in types:
+            lines += ["", *_class(name, schema), ""]
+    if set(FRAMES) <= set(headings):
+        for union, message in (("ClientFrame", "ClientMessage"), ("ServerFrame", "Message")):
+            lines += [
+                f"{union} = (",
+                *(f"    {name} |" for name in frame_types(union)),
+                f"    {message}",
+                ")",
+            ]
     return _formatted("\n".join(lines) + "\n")
 
 

@@ -32,7 +32,11 @@ def test_the_route_has_no_timeouts() -> None:
     route = one(chart(CI / "gateway-api-values.yaml"), "HTTPRoute")["spec"]
     [rule] = route["rules"]
     assert rule["timeouts"] == {"request": "0s", "backendRequest": "0s"}
-    assert rule["matches"] == [{"path": {"type": "PathPrefix", "value": "/ws"}}]
+    assert rule["matches"] == [
+        {"path": {"type": "PathPrefix", "value": "/ws"}},
+        {"path": {"type": "Exact", "value": "/sse"}},
+        {"path": {"type": "Exact", "value": "/publish"}},
+    ]
     assert rule["backendRefs"] == [{"name": "warren-gateway", "port": 80}]
     assert route["parentRefs"] == [{"name": "public", "namespace": "gateways", "sectionName": "https"}]
     assert "timeouts" not in one(chart(EVERYTHING), "HTTPRoute")["spec"]["rules"][0]
@@ -77,14 +81,23 @@ def test_own_annotations_go_before_the_controllers() -> None:
 
 
 def test_each_host_leads_to_the_gateways() -> None:
-    """An Ingress has one rule for each host, and one for any host where none is given."""
+    """An Ingress has one rule for each host, and one for any host where none is given; event streams and
+    posts go there too, unless that is not wanted.
+    """
     rules = one(chart(CI / "ingress-values.yaml"), "Ingress")["spec"]["rules"]
     assert [rule["host"] for rule in rules] == ["chat.example.com", "www.example.com"]
     [any_host] = one(chart(EVERYTHING), "Ingress")["spec"]["rules"]
     assert "host" not in any_host
+    for rule in rules:
+        assert [(path["path"], path["pathType"]) for path in rule["http"]["paths"]] == [
+            ("/ws", "Prefix"),
+            ("/sse", "Exact"),
+            ("/publish", "Exact"),
+        ]
+    assert [path["path"] for path in any_host["http"]["paths"]] == ["/ws"]
     for rule in [*rules, any_host]:
-        [path] = rule["http"]["paths"]
-        assert (path["path"], path["backend"]["service"]["port"]) == ("/ws", {"name": "ws"})
+        for path in rule["http"]["paths"]:
+            assert path["backend"]["service"]["port"] == {"name": "ws"}
 
 
 def test_the_hpa_scales_by_cpu_and_connections() -> None:

@@ -4,10 +4,10 @@ time.
 
 from __future__ import annotations
 
-import warren_conformance.scenarios  # noqa: F401 (importing registers them)
 from tests.conformance_kit import virtual_time
 from tests.conformance_kit.reference_adapter import judged
 
+import warren_conformance.scenarios  # noqa: F401 (importing registers them)
 from warren_conformance.runner import chosen
 from warren_conformance.trial import Result
 

@@ -55,9 +55,21 @@ def readable(frame: dict[str, Any]) -> bool:
         isinstance(payload, dict) and all(name in payload for name in DEMANDED[kind])
     ):
         return False
+    if kind == "PRESENCE" and isinstance(payload, dict) and not _proved(payload):
+        return False
     if isinstance(payload, dict):
         return _fits(payload, DEMANDED.get(kind, {})) and _fits(payload, ALLOWED.get(kind, {}))
     return payload is None or kind not in ALLOWED
+
+
+def _proved(payload: dict[str, Any]) -> bool:
+    """Say whether digest and members are what they should be."""
+    members = [*(payload.get("joined") or []), *(payload.get("updated") or [])]
+    try:
+        int(payload.get("digest", "0"), 16)
+        return all(isinstance(each["user"], str) and int(each["proof"], 16) >= 0 for each in members)
+    except (KeyError, TypeError, ValueError):
+        return False
 
 
 def _fits(found: dict[str, Any], fields: dict[str, type]) -> bool:

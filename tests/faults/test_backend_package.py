@@ -29,8 +29,8 @@ ENV = {
     "WARREN_GATEWAY_RATE": "0",
 }
 ROOMS = ("one", "two", "three")
-EACH = 300
-ASKED = 120
+EACH = 210
+ASKED = 80
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +129,7 @@ async def test_cut_again_and_again(installation: Installation, rabbit: Rabbit) -
 
         async def disturb() -> None:
             for number in range(1, 7):
-                await eventually(lambda number=number: load.sent >= number * 100, 60.0)
+                await eventually(lambda number=number: load.sent >= number * 80, 60.0)
                 if number == 3:
                     await proxy.cut()
                     await asyncio.sleep(0.3)

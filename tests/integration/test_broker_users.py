@@ -20,6 +20,7 @@ from scripts.chart.broker_users import backends
 from tests.support.rabbit import Rabbit
 
 from warren.topology import Topology
+from warren_backend import AccessRefused, Backend, CommandUnanswered, Control
 
 pytestmark = pytest.mark.rabbit
 
@@ -293,3 +294,42 @@ def test_who_may_ask_can_be_kept_from_changing_anything(site: Site) -> None:
         block=publish(TOPOLOGY.control, "block.user.ann"),
         a_verb_that_only_begins_alike=publish(TOPOLOGY.control, "presences.room.a"),
     )
+
+
+async def test_the_python_package_needs_no_more(site: Site) -> None:
+    """As each kind it begins and does its work; what is another kind's is refused at once, with what to do."""
+    for kind in ("notifier", "events", "rpc", "hooks", "control"):
+        await of_a_kind(site, kind)
+
+
+async def of_a_kind(site: Site, kind: str) -> None:
+    vhost = quote(site.vhost, safe="")
+    url = f"amqp://warren-{kind}:{PASSWORD}@{site.rabbit.host}:{site.rabbit.port}/{vhost}"
+    backend, other = Backend(url), Backend(url)
+
+    async def anything(_: object) -> None:
+        """Do nothing."""
+
+    match kind:
+        case "events":
+            backend.on("client.#")(anything)
+            backend.on("room.#", queue="audit")(anything)
+        case "rpc":
+            backend.service("orders.*")(anything)
+        case "hooks":
+            backend.hook.connect(anything)
+    async with backend:
+        if kind == "notifier":
+            await backend.notify("room.a", 1)
+        else:
+            with pytest.raises(AccessRefused, match="broker-users"):
+                await backend.notify("room.a", 1)
+        expected = CommandUnanswered if kind == "control" else AccessRefused
+        with pytest.raises(expected):
+            await Control(backend.control.commander, timeout_s=1.0).count("room.a")
+    if kind == "events":
+        other.service("orders.get")(anything)
+    else:
+        other.on("client.#", queue="audit")(anything)
+    with pytest.raises(AccessRefused, match="broker-users"):
+        await other.start()

@@ -32,6 +32,9 @@ class ListedShard:
     def presence_queried(self, query: Any) -> None:
         self.heard.append(query)
 
+    def access_queried(self, query: Any) -> None:
+        self.heard.append(query)
+
 
 class ListedShards:
     """All shards of a router, as a test sets them."""

@@ -16,7 +16,7 @@ from router.core.effects import BackendEvent
 from router.core.feeds import Feeds
 from router.core.fold import FOLD_VERSION, Fold
 from warren import envelope
-from warren.address import gateway_of, shard_of
+from warren.address import gateway_of, shard_of, user_room
 from warren.bus import Delivery, Record, Source
 from warren.bus.memory.bus import MemoryBroker, MemoryBus
 from warren.envelope import Envelope
@@ -244,6 +244,10 @@ class RouterSide:
                     item.conn, item.room, item.ref, page_of, len(older) > len(page_of)
                 )
                 self.tell(gateway_of(item.conn), answer_to)
+
+            case envelope.AccessQuery():
+                fold = self.folds[shard_of(user_room(item.user), self.topology.shards)]
+                self.tell(gateway_of(item.conn), fold.access(item))
 
     def _page(self, read: envelope.Read) -> envelope.Page | None:
         """Answer a Read from what is kept; None where it has not come yet."""

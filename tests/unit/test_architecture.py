@@ -25,9 +25,9 @@ MEMBERS = (
     "services/embedded/src/embedded",
 )
 # What is mirrored and named as the members are, and ships in nothing.
-TOOLS = ("tools/rabbit_nodes/src/rabbit_nodes",)
-# What is published for others to install; it keeps the members' rules.
-CLIENTS = ("clients/backend_python/src/warren_backend",)
+TOOLS = ("tools/rabbit_nodes/src/rabbit_nodes", "tools/warren_conformance/src/warren_conformance")
+# What is published for applications and imports nothing of ours; it keeps the members' rules.
+CLIENTS = ("clients/backend_python/src/warren_backend", "clients/python/src/warren_client")
 # The composition roots are tested whole, by tests/integration and tests/page.
 WITHOUT_TEST_FILE = {"__init__.py", "__main__.py", "app.py"}
 

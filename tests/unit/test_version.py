@@ -15,7 +15,7 @@ from warren import __version__
 ROOT = Path(__file__).parents[2]
 MEMBERS = sorted(
     path.parent
-    for folder in ("libs", "services", "tools")
+    for folder in ("libs", "services", "tools", "clients")
     for path in ROOT.glob(f"{folder}/*/pyproject.toml")
 )
 

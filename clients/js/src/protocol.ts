@@ -323,7 +323,7 @@ export interface WelcomePayload {
   connection: string;
   /** The user's name. */
   user: string;
-  /** How often the server sends a WebSocket ping. */
+  /** How often the server sends a WebSocket ping, or a comment. */
   heartbeat_ms: number;
   /** The rooms that the server joins for this connection. */
   rooms: string[];
@@ -333,6 +333,8 @@ export interface WelcomePayload {
   expires_at: number | null;
   /** Show it when you connect again, where you show the token: then no hook is asked. */
   grant?: string;
+  /** Of an event stream: the secret that each POST of this connection shows. */
+  post?: string;
 }
 
 /** The client is known. It comes first, as soon as the client is authenticated. */

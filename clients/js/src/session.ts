@@ -87,9 +87,9 @@ export class Session implements Host {
     return part;
   }
 
-  /** All parts, in their order. */
-  each(then: (part: Part) => void): void {
-    this.#parts.forEach(then);
+  /** Ask each part. */
+  each(ask: (part: Part) => void): void {
+    this.#parts.forEach(ask);
   }
 
   /** Tell all parts. */

@@ -72,7 +72,13 @@ async def test_all_that_the_page_needs_is_served(scene: Scene):
 
 @pytest.mark.parametrize(
     "path",
-    ["/js/package.json", "/js/src/link.ts", "/js/test/rooms.test.js", "/demo/../js/README.md", "/demo/%2e%2e/js/README.md"],
+    [
+        "/js/package.json",
+        "/js/src/link.ts",
+        "/js/test/rooms.test.js",
+        "/demo/../js/README.md",
+        "/demo/%2e%2e/js/README.md",
+    ],
 )
 async def test_nothing_else_is_served(scene: Scene, path: str):
     """Other files of the checkout can't be had."""

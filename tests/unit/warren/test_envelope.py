@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from warren.envelope import (
     OVERHEAD_BYTES,
+    AccessAnswer,
+    AccessQuery,
     Ack,
     Batch,
     Bodies,
@@ -46,6 +48,8 @@ from warren.envelope import (
     Notified,
     Number,
     Page,
+    Post,
+    PostAnswer,
     PresenceDiff,
     PresenceMember,
     PresencePage,
@@ -282,6 +286,22 @@ PINNED: list[tuple[Envelope, str]] = [
     (
         Counts("g", 1, "r", "e", 3, 4, True, 5, 1, 0),
         "9201919ca23332a16701a172a1650304c3050100c3",
+    ),
+    (
+        Post("g", 1, "h~1", b"d", b"[]"),
+        "92019196a23430a16701a3687e31c40164c4025b5d",
+    ),
+    (
+        PostAnswer(1, 410, "m"),
+        "92019194a2343101cd019aa16d",
+    ),
+    (
+        AccessQuery("g~1", "u", "t", 5),
+        "92019195a23432a3677e31a175a17405",
+    ),
+    (
+        AccessAnswer("g~1", 4001, "m"),
+        "92019194a23433a3677e31cd0fa1a16d",
     ),
 ]
 

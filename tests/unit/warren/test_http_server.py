@@ -60,7 +60,13 @@ class Port:
     """A server under test, and what it has counted."""
 
     def __init__(
-        self, *, one_request: bool = False, request_timeout_s: float = 60.0, function: bool = False
+        self,
+        *,
+        one_request: bool = False,
+        request_timeout_s: float = 60.0,
+        function: bool = False,
+        posts: bytes = b"",
+        post_max_bytes: int = 0,
     ) -> None:
         self.refused: Counter[str] = Counter()
         app = web.Application()
@@ -69,7 +75,7 @@ class Port:
         )
         self.server = HttpServer(
             self._answer if function else app,
-            HttpLimits(request_timeout_s, 0.1),
+            HttpLimits(request_timeout_s, 0.1, posts=posts, post_max_bytes=post_max_bytes),
             one_request=one_request,
             refused=lambda reason: self.refused.update([reason]),
             hint="Mind the limit.",
@@ -348,6 +354,26 @@ async def test_a_body_ends_its_connection_beyond_a_bound_however_it_is_cut(size:
         head = b"POST /page HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n" % BODY_MAX_BYTES
         answer = await here.ask(head + b"x" * BODY_MAX_BYTES)
         assert " 200 " in answer.split("\r\n")[0]
+
+
+@pytest.mark.parametrize("cut", [1, 3, 1_000])
+async def test_some_requests_may_have_a_longer_body(cut: int):
+    """Those whose line begins as was said, however it comes; others have the bound of all."""
+    async with port(one_request=True, posts=b"POST /page", post_max_bytes=2 * BODY_MAX_BYTES) as here:
+        for size, line, status in (
+            (2 * BODY_MAX_BYTES, b"POST /page", b"200"),
+            (2 * BODY_MAX_BYTES + 1, b"POST /page", b"413"),
+            (BODY_MAX_BYTES + 1, b"POST /fault", b"413"),
+        ):
+            head = b"\r\n" + line + b" HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n" % size
+            reader, writer = await here.connect()
+            for at in range(0, len(head) - 1, cut):
+                writer.write(head[at : min(at + cut, len(head) - 1)])
+                await writer.drain()
+                await asyncio.sleep(0)
+            writer.write(head[-1:] + b"x" * size)
+            assert (await asyncio.wait_for(reader.readline(), 5)).split()[1] == status
+            writer.close()
 
 
 async def test_a_function_answers_as_an_application_does(caplog: pytest.LogCaptureFixture):

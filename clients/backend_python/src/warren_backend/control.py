@@ -28,7 +28,7 @@ class Control:
     """
 
     def __init__(self, commander: Commander, timeout_s: float = TIMEOUT_S) -> None:
-        self._commander = commander
+        self.commander = commander
         self._timeout_s = timeout_s
 
     # ── messages ────────────────────────────────────────────────────────────────────────────────────────────
@@ -200,10 +200,10 @@ class Control:
     ) -> dict[str, Any]:
         ident = ident or str(uuid.uuid4())
         body = {**fields, "id": ident}
-        return await self._commander(verb, body, address=address, ident=ident, timeout_s=self._timeout_s)
+        return await self.commander(verb, body, address=address, ident=ident, timeout_s=self._timeout_s)
 
     async def _ask(self, verb: str, fields: Mapping[str, Any], address: str | None = None) -> dict[str, Any]:
-        return await self._commander(verb, fields, address=address, ident=None, timeout_s=self._timeout_s)
+        return await self.commander(verb, fields, address=address, ident=None, timeout_s=self._timeout_s)
 
 
 def _payload(payload: object) -> dict[str, Any]:

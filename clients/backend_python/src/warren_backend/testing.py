@@ -29,7 +29,7 @@ from warren_backend.core.decision import (
     Question,
     answer_to,
 )
-from warren_backend.core.errors import BackendError, InvalidRoute
+from warren_backend.core.errors import BackendError, CommandFailed, InvalidRoute
 from warren_backend.core.event import event_of
 from warren_backend.core.messages import Incoming
 from warren_backend.core.notification import Level, Notification, lists
@@ -54,8 +54,8 @@ class Recording:
     """A wire that goes nowhere. ``with`` has the backend use it from its next start on; ``async with`` starts
     the backend, too.
 
-    ``results`` has what commands are answered, by verb; ``receipt`` what is told of notifications; while
-    ``failure`` is set, everything that is sent raises it.
+    ``results`` has what commands are answered, by verb (else as if nobody were there); ``receipt`` what is
+    told of notifications; while ``failure`` is set, everything that is sent raises it.
     """
 
     def __init__(self, backend: Backend) -> None:
@@ -219,7 +219,34 @@ class Recording:
             raise self.failure
         command.message_of(verb, fields, address=address, ident=ident, traceparent=None)
         self.commands.append(Command(verb, address, command.said(fields)))
-        return self.results.get(verb, {"id": ident} if verb not in command.QUERIES else {})
+        if (result := self.results.get(verb)) is not None:
+            return result
+        return _nothing(verb, fields, address, ident)
+
+
+def _nothing(verb: str, fields: Mapping[str, Any], address: str | None, ident: str | None) -> dict[str, Any]:
+    """Return what Warren answers where nobody is, and nothing was ever sent."""
+    match verb:
+        case "presence":
+            return {"users": 0, "connections": 0, "members": []}
+        case "count":
+            return {"users": 0, "connections": 0}
+        case "history":
+            return {"epoch": "test", "seq": 0, "messages": []}
+        case "rooms":
+            return {"rooms": []}
+        case "status":
+            return {"users": [{"user": user, "online": False} for user in fields["users"]]}
+        case "explain":
+            raise CommandFailed({"code": "not_found", "status": 404, "detail": "No such message is known."})
+        case "batch":
+            return {"results": [{"status": 200} for _ in fields["messages"]], "failed": 0}
+        case "broadcast":
+            return {"results": [{"status": 200} for _ in fields["addresses"] or ["all"]], "failed": 0}
+        case "publish":
+            return {"id": ident, "address": address}
+        case _:
+            return {"id": ident, "connections": 0}
 
 
 def _crossed(payload: object) -> Any:

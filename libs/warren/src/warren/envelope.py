@@ -526,6 +526,53 @@ class Bodies(Kind, frozen=True, array_like=True, tag="17"):
     messages: tuple[tuple[int, int, Deliver], ...]
 
 
+# ── between gateways ────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Post(Kind, frozen=True, array_like=True, tag="40"):
+    """``gateway`` was sent what the event stream ``conn`` of another gateway has posted: a JSON array of
+    frames, or nothing (empty): it asks whether the secret, whose SHA-256 is ``digest``, is that of ``conn``.
+    """
+
+    gateway: str
+    number: int  # by which it is answered
+    conn: str
+    digest: bytes
+    body: bytes = b""
+
+
+class PostAnswer(Kind, frozen=True, array_like=True, tag="41"):
+    """What came of the Post ``number``, as an HTTP status and a sentence."""
+
+    number: int
+    status: int
+    says: str = ""
+
+
+# ── who says one message without a connection ───────────────────────────────────────────────────────────────
+
+
+class AccessQuery(Kind, frozen=True, array_like=True, tag="42"):
+    """May this user say something by ``conn``, which comes into no room? Asked of the routers; what follows
+    ``user`` is as in a Join of its own room.
+    """
+
+    conn: str
+    user: str
+    token_id: str = ""
+    issued_s: int = 0
+
+
+class AccessAnswer(Kind, frozen=True, array_like=True, tag="43"):
+    """The answer to AccessQuery: the close code of a connection that would have come in (0: it may), and the
+    reason for the client.
+    """
+
+    conn: str
+    code: int
+    reason: str = ""
+
+
 Envelope = (
     Publish | Join | Leave | HistoryQuery
     | Heartbeat | Leaving | RouterHeartbeat | RouterLeaving
@@ -534,7 +581,8 @@ Envelope = (
     | Number | Read | Speaker | LifeEnded | Reset | Entered | Named | Page | Feed | Bodies
     | Watch | Inform | Commanded | Command | Dismissed | Enrolled | TokensRevoked
     | PresenceDiff | PresenceQuery | PresencePage | CommandResult | ReadQuery | ReadAnswer
-    | ProgressQuery | Progress | Receipt | Seen | CountsQuery | Counts
+    | ProgressQuery | Progress | Receipt | Seen | CountsQuery | Counts | Post
+    | PostAnswer | AccessQuery | AccessAnswer
 )  # fmt: skip
 
 _encoder = msgspec.msgpack.Encoder()
@@ -561,7 +609,7 @@ def size_of(envelope: Envelope) -> int:
             return OVERHEAD_BYTES + sum(
                 OVERHEAD_BYTES + len(message.payload) for message in envelope.messages
             )
-        case Checkpoint() | CommandResult() | ReadQuery() | ReadAnswer():
+        case Checkpoint() | CommandResult() | ReadQuery() | ReadAnswer() | Post():
             return OVERHEAD_BYTES + len(envelope.body)
         case Join() | Inform():
             return OVERHEAD_BYTES + len(envelope.info)

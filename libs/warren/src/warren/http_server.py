@@ -64,6 +64,8 @@ _SENTENCES: dict[type, str] = {
 _UNREADABLE = "This is no HTTP/1.1 request that can be read: a header is malformed, or Host is missing."
 
 _END = b"\r\n\r\n"
+# So many bytes of a request tell which one it is, as far as its body goes.
+BEGINS = 32
 
 _log = logs.get_logger(__name__)
 
@@ -83,7 +85,7 @@ def plainly(status: int, sentence: str) -> tuple[bytes, str]:
 class HttpLimits:
     """How long a peer may take to send a request, and we to shut down; how many sockets may be open (0: any
     number), and what is written to one too many, as it is; and what may follow the head of a request where a
-    connection has one.
+    connection has one; of those that begin with ``posts`` (not empty) another number of bytes.
     """
 
     request_timeout_s: float
@@ -91,6 +93,8 @@ class HttpLimits:
     sockets_max: int = 0
     full: bytes = b""
     body_max_bytes: int = BODY_MAX_BYTES
+    posts: bytes = b""
+    post_max_bytes: int = 0
 
 
 class HttpServer:
@@ -204,10 +208,13 @@ class HttpServer:
         self._lingering.add(lingering)
         transport.set_protocol(lingering)
 
-    @property
-    def body_max_bytes(self) -> int | None:
-        """What may follow the head of a request; None: there may be more requests."""
-        return self._limits.body_max_bytes if self._one_request else None
+    def body_max_bytes(self, begins: bytes) -> int | None:
+        """What may follow the head of a request that begins so; None: there may be more requests."""
+        limits = self._limits
+        if not self._one_request:
+            return None
+        is_post = limits.posts and begins.startswith(limits.posts)
+        return limits.post_max_bytes if is_post else limits.body_max_bytes
 
     async def _prepared(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
         self._finish(request, response)
@@ -259,7 +266,7 @@ class _Waiting:
 class Head:
     """How much has come of a request's head (its line and headers), in whatever pieces."""
 
-    __slots__ = ("_tail", "line", "line_whole", "size", "whole")
+    __slots__ = ("_tail", "begins", "line", "line_whole", "size", "whole")
 
     def __init__(self) -> None:
         """Nothing has come."""
@@ -267,6 +274,7 @@ class Head:
         self.whole = False
         self.line = 0  # how much of it is the request line
         self.line_whole = False
+        self.begins = b""  # its first bytes
         self._tail = b""  # the last bytes, in which an end may have begun
 
     def feed(self, data: bytes) -> bytes:
@@ -275,6 +283,8 @@ class Head:
         """
         if not self.size:
             data = data.lstrip(b"\r\n")
+        if len(self.begins) < BEGINS:
+            self.begins += data[: BEGINS - len(self.begins)]
         seen, before = self._tail + data, self.size - len(self._tail)
         if not self.line_whole:
             at = seen.find(b"\r\n")
@@ -346,7 +356,7 @@ class _Protocol(web.RequestHandler):
                 waiting.remove(self)
             else:
                 waiting.grow(self, head.size - before)
-        most = self._server.body_max_bytes
+        most = self._server.body_max_bytes(head.begins)
         if head.whole and most is not None:
             self._body += len(data) if known else len(data) - (head.size + len(_END) - before)
             if self._body > most:

@@ -175,6 +175,8 @@ class GatewayMetrics(_Metrics):
         """Use an own registry unless one is given."""
         super().__init__(registry)
         self.connections = self._gauge("connections", "Open client connections.")
+        self._event_streams = self._gauge("event_streams", "Those of them that are event streams (/sse).")
+        self._posts = self._counts("posts", "status", "Requests to /publish, by the status of the answer.")
         self.connection_limit = self._gauge(
             "connection_limit", "Connections that this gateway takes at most."
         )
@@ -267,6 +269,14 @@ class GatewayMetrics(_Metrics):
     def upgrades_refused(self, reason: str) -> None:
         """Count a connection refused at the upgrade."""
         self._refused.add(reason, 1)
+
+    def event_streams_from(self, read: Callable[[], float]) -> None:
+        """Ask ``read`` at each scrape how many event streams there are."""
+        self._event_streams.set_function(read)
+
+    def posts(self, status: int) -> None:
+        """Count a request to ``/publish``."""
+        self._posts.add(str(int(status)), 1)
 
     def heartbeats_missed(self) -> None:
         """Count a connection that gave no pong."""

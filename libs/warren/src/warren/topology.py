@@ -11,7 +11,8 @@ publish that also goes to it; its guard exchange is locked to nobody, so it can 
 
     warren.ingress  direct   key <shard>          ▶ warren.log.<n>: what came in for shard n, in order
     warren.egress   direct   key <gateway> | all  ▶ warren.gateway.<id>.<nonce>: guard exchange ▶ exclusive
-                                                    queue, one per gateway connection
+                                                    queue, one per gateway connection; from routers, and
+                                                    what a gateway passes on to another one
     warren.routers  direct   key <router> | all   ▶ warren.router.<id>.<nonce>: guard exchange ▶ exclusive
                                                     queue, one per router connection
     warren.events   topic    client.* room.* message.<type>.<room>: what backends bind themselves

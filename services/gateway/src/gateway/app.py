@@ -26,6 +26,7 @@ from gateway.core.room_catch_up import RoomCatchUp
 from gateway.core.session import SessionConfig
 from gateway.core.websocket.limited_reader import Unknown
 from gateway.settings import GatewaySettings, new_gateway_id
+from gateway.shell.admission import Admission
 from gateway.shell.auth import Authenticator
 from gateway.shell.backend_calls import BackendCalls
 from gateway.shell.broker_link import PREFETCH, BrokerEnds, BrokerLink
@@ -36,16 +37,20 @@ from gateway.shell.connections import Connections
 from gateway.shell.downlink import Downlink
 from gateway.shell.drain import Drain
 from gateway.shell.event_loop_progress import EventLoopProgress
+from gateway.shell.event_streams import EventStreams
 from gateway.shell.heartbeat import FROZEN_BEATS, GatewayHeartbeat
 from gateway.shell.hooks import Hooks
 from gateway.shell.leaving import Leaving
 from gateway.shell.memory_limiter import MemoryLimiter
+from gateway.shell.one_messages import OneMessages
 from gateway.shell.pod_stats import PodStats
+from gateway.shell.publish_endpoint import PublishEndpoint
 from gateway.shell.rejoining import Rejoining
 from gateway.shell.room_presence import RoomPresence
 from gateway.shell.room_reads import RoomReads
 from gateway.shell.router_requests import RouterRequests
 from gateway.shell.server import Server, SocketContext
+from gateway.shell.stream_posts import StreamPosts
 from gateway.shell.ticker import Ticker
 from gateway.shell.uplink import Uplink
 from gateway.shell.uplink_buffer import UplinkLimits
@@ -201,8 +206,19 @@ class Gateway:
         stats = PodStats(
             self.id, self.connections, self.hub, self.presence, self.readiness, self.clock, self.metrics
         )
+        admission = Admission(settings.listen, self.connections, self.readiness, self.clock, self.metrics)
+        streams = EventStreams(admission, self.connections, context, sockets)
+        posts = StreamPosts(self.id, bus, topology, self.connections, self.clock, self.metrics)
+        one_messages = OneMessages(admission, self.connections, context, routers)
+        publish = PublishEndpoint(admission, posts, one_messages, context)
         self._server = Server(
-            settings.listen, self.connections, self.readiness, context, sockets, stats, routes
+            settings.listen,
+            self.connections,
+            admission,
+            context,
+            sockets,
+            stats,
+            (*streams.routes, *publish.routes, *routes),
         )
 
         # The broker.
@@ -230,6 +246,8 @@ class Gateway:
                 GatewayHeartbeat(
                     self.id, self.clock, self.connections, self.metrics, self._own_queue, limits.uplink_bytes
                 ),
+                posts,
+                one_messages,
             ),
             self.connections,
             Rejoining(self.id, self.connections, self.uplink, room_presence),

@@ -76,6 +76,11 @@ class ListenSettings(Settings):
         "Whether /ws/echo is served; it requires no token and has no rate limit, so strangers must not "
         "reach it.",
     )
+    sse: bool = variable(
+        True,
+        "Whether /sse and /publish are served: event streams and messages by HTTP, for clients that can have "
+        "no WebSocket.",
+    )
     stats: Literal["external", "internal"] = variable(
         "external",
         "Where /websocket-stats is served: external (on the clients' port and the internal one) or "

@@ -21,6 +21,7 @@ from gateway.core.actions import (
     Request,
     Send,
 )
+from gateway.core.client_limits import RateLimits
 from gateway.core.client_messages import (
     Accepted,
     Acked,
@@ -38,6 +39,8 @@ from gateway.core.error_rate_limit import ANSWERS, PATIENCE_S
 from gateway.core.inputs import RequestFailed, Responded
 from gateway.core.pending_requests import OPEN_MAX
 from gateway.core.session import NO_SHARD, SILENT, STAYS, Identity, Session, SessionConfig, State
+from gateway.core.sse.position_vector import Shown
+from gateway.core.sse.stream_entry import StreamEntry
 from warren import envelope
 from warren.address import shard_of
 from warren.errors import CloseCode, ErrorCode
@@ -68,6 +71,90 @@ def opened(identity: Identity | None = ANN, config: SessionConfig = CONFIG, **mo
     made = Session("g~1", config, NAMESPACES, **more)
     made.open(identity, 100.0, WALL_US)
     return made
+
+
+def streamed(entry: StreamEntry, identity: Identity = ANN, **more) -> tuple[Session, list]:
+    """Return the session of an event stream, and what it asks for once its client is known."""
+    made = Session("g~1", CONFIG, NAMESPACES, **more)
+    made.streams(entry)
+    return made, made.open(identity, 100.0, WALL_US)
+
+
+def sent(actions, kind) -> list:
+    """Return the messages of a kind that are sent."""
+    return [each.message for each in actions if isinstance(each, Send) and isinstance(each.message, kind)]
+
+
+def test_a_stream_joins_what_its_address_names():
+    """Behind WELCOME, which has its secret, and the rooms that everybody joins; once, and each with its own
+    answer.
+    """
+    session, actions = streamed(StreamEntry(("news", "club:1", "vip:1", "@bob"), post="secret"))
+    (welcome,) = sent(actions, Welcome)
+    assert (welcome.post, welcome.rooms) == ("secret", ("default", "news", "@ann"))
+    assert [join.envelope.room for join in actions if isinstance(join, Join)] == ["default", "news", "@ann"]
+    outcomes = session.enter_rooms(100.0, WALL_US)
+    asked = [action for outcome in outcomes for action in outcome.actions]
+    assert [(each.envelope.room, each.envelope.ref) for each in asked if isinstance(each, Join)] == [
+        ("club:1", "club:1")
+    ]
+    assert [(each.message.ref, each.message.code) for each in asked if isinstance(each, Send)] == [
+        ("vip:1", ErrorCode.FORBIDDEN),
+        ("@bob", ErrorCode.INVALID_ROOM),
+    ]
+    assert session.enter_rooms(100.0, WALL_US) == []
+    assert opened().enter_rooms(100.0, WALL_US) == []
+
+
+def test_a_stream_that_comes_back_joins_with_its_positions():
+    """All its rooms, its own too, and none that it has left: nothing is joined from where it stands now."""
+    shown = Shown({"default": POSITION, "@ann": NEXT, "club:1": NEXT}, frozenset({"news"}))
+    session, actions = streamed(StreamEntry(("club:1",), shown))
+    (welcome,) = sent(actions, Welcome)
+    assert welcome.rooms == ("default", "@ann")
+    assert [join.envelope.ref for join in actions if isinstance(join, Join)] == [SILENT]
+    outcomes = session.enter_rooms(100.0, WALL_US)
+    joins = [action.envelope for outcome in outcomes for action in outcome.actions]
+    assert [(join.room, join.since) for join in joins] == [
+        ("default", POSITION),
+        ("@ann", NEXT),
+        ("club:1", NEXT),
+    ]
+    assert all(outcome.question is not None for outcome in outcomes)  # they count in what it may read
+    session, actions = streamed(StreamEntry(("club:1",), shown), manual=True)
+    assert [outcome.question.room for outcome in session.enter_rooms(100.0, WALL_US)] == [
+        "club:1",
+        "default",
+        "@ann",
+    ]
+
+
+def test_a_stream_is_in_no_more_rooms_than_its_ids_hold():
+    """A further JOIN is refused, and one of a room that it is in is not."""
+    session = Session("g~1", SessionConfig(rooms=(), rooms_max=100, rate=None), NAMESPACES)
+    session.streams(StreamEntry())
+    session.open(ANN, 100.0, WALL_US)
+    for number in range(25):
+        (join,) = says(session, type="JOIN", room=f"{number:0120}", id="j")
+        assert isinstance(join, Join)
+    assert refused(says(session, type="JOIN", room="x" * 120, id="j")) is ErrorCode.TOO_MANY_ROOMS
+    (join,) = says(session, type="JOIN", room=f"{3:0120}", id="j")
+    assert isinstance(join, Join)
+
+
+def test_one_that_visits_is_in_no_room():
+    """Not in its own either; it publishes by its rights, within the limits of all that it says so."""
+    limits = RateLimits(RateLimit(1, 1_000, "reject"))
+    session = Session("g~1", CONFIG, NAMESPACES)
+    session.visits(limits)
+    actions = session.open(ANN, 100.0, WALL_US)
+    assert [type(action) for action in actions] == [Send]
+    assert session.enter_rooms(100.0, WALL_US) == []
+    (published,) = says(session, type="CHAT", room="a", id="m")
+    assert isinstance(published, Publish)
+    assert refused(says(session, type="CHAT", room="a", id="m")) is ErrorCode.RATE_LIMITED
+    assert refused(says(session, 200.0, type="CHAT", room="club:1", id="m")) is ErrorCode.NOT_JOINED
+    assert session.closed() == []
 
 
 def says(session: Session, now: float = 100.0, **fields):

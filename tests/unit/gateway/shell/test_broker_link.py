@@ -123,6 +123,10 @@ class Rig:
             start=self._started("heartbeat"),
             leave=self._ended("heartbeat"),
         )
+        self.posts = SimpleNamespace(
+            passed=self.events.append, answered=self.events.append, close=self._ended("posts")
+        )
+        self.one_messages = SimpleNamespace(answered=self.events.append)
         self.connection = self._connect()
         self.transport = self.connection.transport
         self.registry = SimpleNamespace(
@@ -147,6 +151,8 @@ class Rig:
                 BackendCalls("g", self.bus, self.topology, self.clock, self.metrics, {}),
                 self.heartbeat,  # type: ignore[arg-type]
                 SimpleNamespace(),  # type: ignore[arg-type]
+                self.posts,  # type: ignore[arg-type]
+                self.one_messages,  # type: ignore[arg-type]
             ),
             self.registry,  # type: ignore[arg-type]
             rejoining,  # type: ignore[arg-type]
@@ -389,6 +395,17 @@ async def test_what_routers_say_of_presence_is_passed_on(rig: Rig):
     page = envelope.PresencePage("g~0", "x", "1", 5, 1, 1, 7)
     await rig.send(diff, page)
     await eventually(lambda: rig.events[-2:] == [diff, page])
+
+
+async def test_what_is_posted_and_who_may_say_something_is_passed_on(rig: Rig):
+    """Between gateways, and by routers; it has no place in a chain either."""
+    said = [
+        envelope.Post("h", 1, "g~1", b"d", b"[]"),
+        envelope.PostAnswer(1, 202),
+        envelope.AccessAnswer("g~0", 0),
+    ]
+    await rig.send(*said)
+    await eventually(lambda: rig.events[-3:] == said)
 
 
 async def test_a_life_that_is_over_is_begun_anew(rig: Rig):

@@ -12,12 +12,22 @@ from warren.metrics import GatewayMetrics
 from warren.probes import Readiness
 
 
+class Three:
+    """Three connections, one of which is an event stream."""
+
+    def __len__(self) -> int:
+        return 3
+
+    def streams(self) -> int:
+        return 1
+
+
 async def test_the_counts_of_this_moment_are_shown():
     """As JSON that nobody keeps."""
     now = iter([100.0, 107.5])
     clock = SimpleNamespace(monotonic=lambda: next(now))
     metrics, presence, readiness = GatewayMetrics(), BrokerPresence("g", 4, 0.0), Readiness()
-    stats = PodStats("g", [None] * 3, Hub(), presence, readiness, clock, metrics)  # type: ignore[arg-type]
+    stats = PodStats("g", Three(), Hub(), presence, readiness, clock, metrics)  # type: ignore[arg-type]
     metrics.messages_in("CHAT", 5)
     metrics.messages_out("CHAT", 2)
     presence.bus_changed(up=True, blocked=True)
@@ -31,6 +41,7 @@ async def test_the_counts_of_this_moment_are_shown():
     assert shown == {
         "gateway": "g",
         "connections": 3,
+        "event_streams": 1,
         "messages": 1,
         "messages_out": 2,
         "errors": 0,

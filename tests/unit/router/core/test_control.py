@@ -3,11 +3,12 @@
 import msgspec
 import pytest
 
-from router.core import commands, control
+from router.core import commands, control, verbs
 from router.core.api_keys import Scope
-from router.core.control import BATCH, BROADCAST, PUBLISH, Command, Given, Message, parse_command
+from router.core.control import Command, Given, Message, parse_command
 from router.core.control_problems import Problem, ProblemCode
 from router.core.notification_parser import address_of
+from router.core.verbs import BATCH, BROADCAST, PUBLISH
 from warren.contract import commands as bodies
 from warren.contract.problem import Fault
 from warren.envelope import Command as Entry
@@ -176,34 +177,34 @@ def test_a_body_may_be_as_large_as_its_verb_needs():
     ("verb", "body", "entry"),
     [
         (
-            control.DISCONNECT,
+            verbs.DISCONNECT,
             {"address": "conn.g1~5", "code": 4001, "reason": "bye"},
             Entry("i", "disconnect", "g1~5", code=4001, reason="bye"),
         ),
         (
-            control.REMOVE,
+            verbs.REMOVE,
             {"address": "room.chat:a", "user": "ann", "except": ["g1~5"]},
             Entry("i", "remove", "chat:a", "ann", ("g1~5",)),
         ),
         (
-            control.REMOVE,
+            verbs.REMOVE,
             {"address": "room.chat:a", "connection": "g1~5", "reason": "Rude"},
             Entry("i", "remove", "chat:a", conn="g1~5", reason="Rude"),
         ),
-        (control.ADD, {"address": "conn.g1~5", "rooms": ["a"]}, Entry("i", "add", "g1~5", rooms=("a",))),
+        (verbs.ADD, {"address": "conn.g1~5", "rooms": ["a"]}, Entry("i", "add", "g1~5", rooms=("a",))),
         (
-            control.ADD,
+            verbs.ADD,
             {"address": "user.ann", "rooms": ["a", "b"]},
             Entry("i", "add", "@ann", rooms=("a", "b")),
         ),
-        (control.BLOCK, {"address": "user.ann", "until_ms": 5}, Entry("i", "block", "@ann", until_ms=5)),
-        (control.UNBLOCK, {"address": "room.a", "user": "ann"}, Entry("i", "unblock", "a", "ann")),
+        (verbs.BLOCK, {"address": "user.ann", "until_ms": 5}, Entry("i", "block", "@ann", until_ms=5)),
+        (verbs.UNBLOCK, {"address": "room.a", "user": "ann"}, Entry("i", "unblock", "a", "ann")),
         (
-            control.REVOKE,
+            verbs.REVOKE,
             {"address": "user.ann", "token_id": "t", "until_ms": 5},
             Entry("i", "revoke", "@ann", token_id="t", until_ms=5),
         ),
-        (control.REVOKE, {"address": "user.ann", "before_s": 9}, Entry("i", "revoke", "@ann", before_s=9)),
+        (verbs.REVOKE, {"address": "user.ann", "before_s": 9}, Entry("i", "revoke", "@ann", before_s=9)),
     ],
 )
 def test_what_changes_who_is_where_is_an_entry_of_the_log(verb, body, entry):
@@ -217,25 +218,25 @@ def test_what_changes_who_is_where_is_an_entry_of_the_log(verb, body, entry):
 @pytest.mark.parametrize(
     ("verb", "body", "pointer"),
     [
-        (control.DISCONNECT, {"address": "room.a"}, "/address"),
-        (control.DISCONNECT, {"address": "user.ann", "code": 1000}, "/code"),
-        (control.DISCONNECT, {"address": "user.ann", "reason": "ö" * 100}, "/reason"),
-        (control.DISCONNECT, {"address": "user.ann", "except": ["x"]}, "/except/0"),
-        (control.DISCONNECT, {"address": "user.ann\n"}, "/address"),
-        (control.REMOVE, {"address": "room.a"}, "/user"),
-        (control.REMOVE, {"address": "room.a", "connection": "ann"}, "/connection"),
-        (control.REMOVE, {"address": "room.a", "user": "ann", "connection": "g1~5"}, "/connection"),
-        (control.REMOVE, {"address": "room.a", "connection": "g1~5", "except": ["g1~6"]}, "/except"),
-        (control.DISCONNECT, {"address": "conn.g1~5", "except": ["g1~6"]}, "/except"),
-        (control.ADD, {"address": "conn.g1~5", "rooms": ["a"], "except": ["g1~6"]}, "/except"),
-        (control.ADD, {"address": "user.ann", "rooms": []}, "/rooms"),
-        (control.BLOCK, {"address": "room.a"}, "/user"),
-        (control.BLOCK, {"address": "user.ann", "user": "bob"}, "/user"),
-        (control.REVOKE, {"address": "user.ann"}, ""),
-        (control.PRESENCE, {"address": "room.a", "cursor": "%"}, "/cursor"),
-        (control.PRESENCE, {"address": "room.a", "limit": 0}, "/limit"),
-        (control.COUNT, {"address": "room.a\n"}, "/address"),
-        (control.STATUS, {"users": []}, "/users"),
+        (verbs.DISCONNECT, {"address": "room.a"}, "/address"),
+        (verbs.DISCONNECT, {"address": "user.ann", "code": 1000}, "/code"),
+        (verbs.DISCONNECT, {"address": "user.ann", "reason": "ö" * 100}, "/reason"),
+        (verbs.DISCONNECT, {"address": "user.ann", "except": ["x"]}, "/except/0"),
+        (verbs.DISCONNECT, {"address": "user.ann\n"}, "/address"),
+        (verbs.REMOVE, {"address": "room.a"}, "/user"),
+        (verbs.REMOVE, {"address": "room.a", "connection": "ann"}, "/connection"),
+        (verbs.REMOVE, {"address": "room.a", "user": "ann", "connection": "g1~5"}, "/connection"),
+        (verbs.REMOVE, {"address": "room.a", "connection": "g1~5", "except": ["g1~6"]}, "/except"),
+        (verbs.DISCONNECT, {"address": "conn.g1~5", "except": ["g1~6"]}, "/except"),
+        (verbs.ADD, {"address": "conn.g1~5", "rooms": ["a"], "except": ["g1~6"]}, "/except"),
+        (verbs.ADD, {"address": "user.ann", "rooms": []}, "/rooms"),
+        (verbs.BLOCK, {"address": "room.a"}, "/user"),
+        (verbs.BLOCK, {"address": "user.ann", "user": "bob"}, "/user"),
+        (verbs.REVOKE, {"address": "user.ann"}, ""),
+        (verbs.PRESENCE, {"address": "room.a", "cursor": "%"}, "/cursor"),
+        (verbs.PRESENCE, {"address": "room.a", "limit": 0}, "/limit"),
+        (verbs.COUNT, {"address": "room.a\n"}, "/address"),
+        (verbs.STATUS, {"users": []}, "/users"),
     ],
 )
 def test_what_can_not_be_done_is_told_at_its_field(verb, body, pointer):
@@ -246,13 +247,13 @@ def test_what_can_not_be_done_is_told_at_its_field(verb, body, pointer):
 @pytest.mark.parametrize(
     ("verb", "body", "allowed", "denied"),
     [
-        (control.DISCONNECT, {"address": "user.ann"}, "disconnect:@*", "disconnect:chat:*"),
-        (control.ADD, {"address": "user.ann", "rooms": ["chat:a"]}, "add:chat:*", "add:@*"),
-        (control.BLOCK, {"address": "room.chat:a", "user": "ann"}, "block:chat:*", "block:@*"),
-        (control.PRESENCE, {"address": "user.ann"}, "presence:@*", "count:@*"),
-        (control.ROOMS, {"prefix": "chat:"}, "rooms:chat:*", "rooms:chat:a*"),
-        (control.STATUS, {"users": ["ann", "bob"]}, "status:@*", "status:@ann"),
-        (control.EXPLAIN, {"address": "room.a", "id": "m"}, "explain", "history"),
+        (verbs.DISCONNECT, {"address": "user.ann"}, "disconnect:@*", "disconnect:chat:*"),
+        (verbs.ADD, {"address": "user.ann", "rooms": ["chat:a"]}, "add:chat:*", "add:@*"),
+        (verbs.BLOCK, {"address": "room.chat:a", "user": "ann"}, "block:chat:*", "block:@*"),
+        (verbs.PRESENCE, {"address": "user.ann"}, "presence:@*", "count:@*"),
+        (verbs.ROOMS, {"prefix": "chat:"}, "rooms:chat:*", "rooms:chat:a*"),
+        (verbs.STATUS, {"users": ["ann", "bob"]}, "status:@*", "status:@ann"),
+        (verbs.EXPLAIN, {"address": "room.a", "id": "m"}, "explain", "history"),
     ],
 )
 def test_each_verb_takes_its_own_right_on_what_it_is_about(verb, body, allowed, denied):
@@ -267,7 +268,7 @@ def test_each_verb_takes_its_own_right_on_what_it_is_about(verb, body, allowed, 
     assert control.refusal(command, scope(allowed)) is None
     assert control.refusal(command, scope(denied)) is not None
     assert control.refusal(command, scope("*")) is None
-    assert verb.needs in control.SCOPE_VERBS
+    assert verb.needs in verbs.SCOPE_VERBS
 
 
 def test_a_cursor_is_a_name_that_need_not_be_read():

@@ -202,6 +202,22 @@ def test_a_blocked_user_is_dismissed_and_does_not_come_in_again(log):
     assert items(log.says("g1", own("g1~6", "bob")))[0] == ("entered", "g1", "g1~6", "@bob")
 
 
+def test_who_comes_into_no_room_is_judged_all_the_same(log):
+    """By what keeps a user out of all rooms, and by its token; it changes nothing."""
+    asked = wire.AccessQuery("g1~9", "bob", "t1", 5)
+    before = log.fold.parts(64)
+    assert log.fold.access(asked) == wire.AccessAnswer("g1~9", 0)
+    assert log.fold.parts(64) == before
+    log.command("revoke", "@bob", "c1", token_id="t1")
+    assert log.fold.access(asked) == wire.AccessAnswer("g1~9", 4001, "The token was revoked")
+    assert log.fold.access(wire.AccessQuery("g1~9", "bob", "t2", 5)).code == 0
+    log.command("block", "@bob", "c2")
+    assert log.fold.access(wire.AccessQuery("g1~9", "bob", "t2", 5)) == wire.AccessAnswer(
+        "g1~9", 4006, "You are blocked"
+    )
+    assert log.fold.access(wire.AccessQuery("g1~9", "ann", "t1", 5)).code == 0
+
+
 def test_a_block_is_lifted(log):
     """Once; who was dismissed by it stays so."""
     came_us = log.came(log.says("g1", own("g1~3", "bob")))

@@ -3,9 +3,9 @@
 import json
 import re
 
-from router.core.control import VERBS
 from router.core.control_problems import ProblemCode
 from router.core.openapi import document
+from router.core.verbs import VERBS
 
 DOCUMENT = document("1.2.3")
 

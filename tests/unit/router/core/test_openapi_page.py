@@ -2,10 +2,10 @@
 
 import re
 
-from router.core.control import VERBS
 from router.core.control_problems import ProblemCode
 from router.core.openapi import document
 from router.core.openapi_page import page
+from router.core.verbs import VERBS
 
 PAGE = page(document("1.2.3"))
 

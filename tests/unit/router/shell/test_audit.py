@@ -6,7 +6,8 @@ from prometheus_client import CollectorRegistry
 from tests.support.gateways import logged
 
 from router.core.api_keys import Scope
-from router.core.control import BROADCAST, PUBLISH, Given, parse_command, refusal
+from router.core.control import Given, parse_command, refusal
+from router.core.verbs import BROADCAST, PUBLISH
 from router.shell.audit import Audit
 from warren.contract.commands import Outcomes, Published
 from warren.metrics import RouterMetrics

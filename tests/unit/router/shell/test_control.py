@@ -11,7 +11,10 @@ from tests.support.scripted_bus import ScriptedBus
 
 from router.core import control
 from router.core.api_keys import EVERYTHING, Scope
-from router.core.control import (
+from router.core.control import Given, parse_command
+from router.core.control_problems import Problem, ProblemCode
+from router.core.placement import Placement
+from router.core.verbs import (
     BATCH,
     BLOCK,
     BROADCAST,
@@ -22,11 +25,7 @@ from router.core.control import (
     PUBLISH,
     ROOMS,
     SAMPLES,
-    Given,
-    parse_command,
-)  # fmt: skip
-from router.core.control_problems import Problem, ProblemCode
-from router.core.placement import Placement
+)
 from router.shell import control as shell
 from router.shell import router_calls
 from router.shell.control import Control

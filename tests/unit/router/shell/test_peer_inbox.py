@@ -16,6 +16,7 @@ from router.shell.router_calls import RouterCalls
 from router.shell.stale_queues import StaleQueues
 from warren.address import shard_of
 from warren.envelope import (
+    AccessQuery,
     Ack,
     CommandResult,
     Counts,
@@ -95,6 +96,11 @@ async def test_a_question_goes_to_the_shard_that_it_is_about():
     number, read = Number("g1", 1, 3, None), Read("g1", 0, "a", "e", 1, 2, 5)
     counts = Counts("g1", 1, "a", "e", 1, 2)
     query, presence = HistoryQuery("a", "g1~1", "ref"), PresenceQuery("a", "g1~1", "ref")
+    access = AccessQuery("g1~1", "ann")
+    harness.hear(access)
+    (asked,) = harness.shards[shard_of("@ann", 2)].heard
+    assert asked == access
+    harness.shards[shard_of("@ann", 2)].heard.clear()
     harness.hear(
         counts, number, read, query, presence, Number("g1", 2, 3, None), Read("g1", -1, "a", "e", 1, 2, 5)
     )

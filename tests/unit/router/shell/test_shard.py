@@ -20,6 +20,8 @@ from router.shell import egress, events, log_reader, retrying_publisher, shard_l
 from router.shell.shard import Shard
 from warren.contract.queries import Explained
 from warren.envelope import (
+    AccessAnswer,
+    AccessQuery,
     Batch,
     Checkpoint,
     Command,
@@ -606,6 +608,15 @@ async def test_a_backend_is_told_for_how_many_a_message_was_what(harness):
     told = msgspec.json.decode(harness.shard.answer(read), type=Explained)
     assert [(each.gateway, each.state) for each in told.gateways] == [("g1", "counted"), ("g2", "silent")]
     assert (told.written, told.withheld) == (3, 1)
+
+
+async def test_who_may_say_something_is_told_by_the_speaker_alone(harness):
+    """Once the log has a life; one that does not speak says nothing."""
+    harness.shard.access_queried(AccessQuery("g1~1", "ann"))
+    harness.log.put(Rules("life", FOLD_VERSION, 100, 100, 100, 1))
+    await harness.taken(own_rules=False)
+    harness.shard.access_queried(AccessQuery("g1~2", "ann"))
+    await eventually(lambda: harness.told("g1") == [AccessAnswer("g1~2", 0)])
 
 
 async def test_who_watches_a_room_is_told_by_the_speaker_alone(harness):

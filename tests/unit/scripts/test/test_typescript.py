@@ -50,7 +50,7 @@ def fetched(folder: Path) -> None:
     """Have the tools in the cache already."""
     name = re.search(r"^packages=\((.*) \"\$@\"\)$", (ROOT / "scripts/js/tools").read_text(), re.MULTILINE)
     assert name is not None
-    tools = folder / "cache/warren/js" / name[1].replace("@", "-").replace(" ", "_")
+    tools = folder / "cache/warren/js" / name[1].replace("@", "-").replace("/", "-").replace(" ", "_")
     tools.mkdir(parents=True)
     (tools / "complete").touch()
 

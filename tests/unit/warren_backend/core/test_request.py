@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from warren_backend.core.errors import Refused
 from warren_backend.core.messages import Incoming
-from warren_backend.core.request import part_of, refusal, request_of
+from warren_backend.core.request import part_of, refusal, repeat_key, request_of
 
 ASKED = Incoming(
     routing_key="orders.get",
@@ -28,6 +30,22 @@ def test_a_request_says_who_asks_what() -> None:
     )  # fmt: skip
     assert (request.id, request.attempt, request.timeout_s, request.durable) == ("ann~a", 2, 1.5, False)
     assert request.traceparent == "t"
+
+
+def test_a_repeat_asks_the_same_under_the_same_id() -> None:
+    """Another payload, service or way of answering is another request, whatever its id."""
+    key = repeat_key(ASKED, "durable")
+    assert (
+        repeat_key(replace(ASKED, correlation_id="c2", headers={}, expiration_ms=9, reply_to="r"), "durable")
+        == key
+    )
+    others = [
+        replace(ASKED, message_id="ann~b"),
+        replace(ASKED, body=b"{}"),
+        replace(ASKED, routing_key="orders.put"),
+        replace(ASKED, reply_to="durable"),
+    ]
+    assert len({key, *(repeat_key(other, "durable") for other in others)}) == 5
 
 
 def test_a_durable_one_has_no_end() -> None:

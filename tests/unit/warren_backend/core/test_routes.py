@@ -28,7 +28,7 @@ def test_decorators_keep_the_function_and_say_what_it_is_for() -> None:
     )  # fmt: skip
     assert (event.keys, event.queue, event.tries) == (("client.connected", "room.*"), "audit", 5)
     assert [(route.key, route.queue) for route in routes.hooks] == [
-        ("connect", "hooks.connect"), ("join.chat", "hooks.join.chat"), ("publish.*", "hooks.publish.*")
+        ("connect", "hooks.connect"), ("join.chat", "hooks.join.chat"), ("publish.*", "hooks.publish.+")
     ]  # fmt: skip
 
 
@@ -51,6 +51,9 @@ def test_parts_of_an_application_come_together() -> None:
         (lambda routes: routes.service(""), "is no service"),
         (lambda routes: routes.service("x", concurrency=0), "concurrency is 0"),
         (lambda routes: routes.service("x", queue="orders.get"), "is another one's"),
+        (lambda routes: routes.service("x", queue="a*"), "no queue can be called 'a"),
+        (lambda routes: routes.on("room.left", queue="x" * 161), "no queue can be called"),
+        (lambda routes: routes.hook.publish("chat", queue="hooks.join.chat"), "is another one's"),
         (lambda routes: routes.on(), "at least one event"),
         (lambda routes: routes.on("client.gone"), "there is no event 'client.gone'"),
         (lambda routes: routes.on("room.left", queue="audit"), "is another one's"),

@@ -158,6 +158,22 @@ async def test_when_the_client_waits_no_longer_it_is_not_told() -> None:
     assert b'"code":"timeout"' in replies.told[0][1]
 
 
+async def test_each_part_has_its_own_time() -> None:
+    """An answer in parts may take longer than its client waits for the first one; but no part of it too long."""
+
+    async def slow(_: Request) -> AsyncIterator[Any]:
+        yield 1
+        await asyncio.sleep(0.3)
+        yield Last(2)
+
+    replies = Replies()
+    await job_of(slow, replies).work(0.2, 60)
+    assert [each[1] for each in replies.told] == [b"1", b"2"]
+    replies = Replies()
+    await job_of(slow, replies).work(60, 0.01)
+    assert [each[1] for each in replies.told] == [b"1"]
+
+
 async def test_a_large_answer_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its numbers go on."""
     monkeypatch.setattr(module, "KEPT_BYTES", 1)

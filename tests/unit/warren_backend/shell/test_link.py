@@ -143,6 +143,19 @@ async def test_a_channel_that_ends_is_replaced_alone(broker: Broker) -> None:
     await link.stop()
 
 
+async def test_a_fault_in_one_part_leaves_the_others_alone(broker: Broker) -> None:
+    """It is told and tried again, as whatever else fails."""
+    one, other = Part("a"), Part("b")
+    link = Link(["amqp://host/%2F"], [one, other])
+    await link.start(5)
+    one.failure = ValueError("a fault")
+    one.channels[0].end()
+    await eventually(lambda: len(one.channels) > 3)
+    assert (len(broker.connections), len(other.channels)) == (1, 1)
+    assert any("a fault" in str(error) for error in one.troubles)
+    await link.stop()
+
+
 async def test_a_connection_that_opens_no_channel_is_given_up(broker: Broker) -> None:
     """Another one is made."""
     part = Part()

@@ -7,7 +7,12 @@ from tests.conformance_kit.faults import found_by
 
 # fault ▶ all scenarios that fail
 FOUND_BY = {
-    "dies_of_rubbish": {"survives-what-is-no-frame", "survives-wrong-fields"},
+    "dies_of_rubbish": {
+        "survives-what-is-no-frame",
+        "survives-wrong-answers",
+        "survives-wrong-fields",
+        "survives-wrong-presence",
+    },
     "joins_strangers_rooms": {"epoch-of-everyone", "survives-unknown-rooms"},
 }
 

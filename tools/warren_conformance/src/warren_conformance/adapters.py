@@ -129,6 +129,11 @@ class SocketAdapter:
         self._socket = socket
         self.ended = asyncio.Event()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody has closed it."""
+        return self._socket.close_code is None
+
     async def send(self, command: dict[str, Any]) -> None:
         """Send a text message."""
         with contextlib.suppress(ConnectionClosed):
@@ -160,14 +165,22 @@ class SocketSource:
         self._waiting: asyncio.Queue[SocketAdapter] = asyncio.Queue()
 
     async def serve(self, socket: ServerConnection) -> None:
-        """Hand out one adapter's WebSocket; return when its scenario is over."""
+        """Hand out one adapter's WebSocket; return when its scenario is over, or it has closed it."""
         adapter = SocketAdapter(socket)
         self._waiting.put_nowait(adapter)
-        await adapter.ended.wait()
+        ends = {asyncio.create_task(adapter.ended.wait()), asyncio.create_task(socket.wait_closed())}
+        try:
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in ends:
+                task.cancel()
 
     async def start(self) -> Adapter:
-        """Return the next one that is connected."""
-        return await self._waiting.get()
+        """Return the next one that is still connected."""
+        while True:
+            adapter = await self._waiting.get()
+            if adapter.is_open:
+                return adapter
 
 
 def parsed(line: str | bytes) -> Event:

@@ -5,7 +5,6 @@ application was given.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -47,7 +46,6 @@ class Client:
         self._tolerated: dict[str, set[int]] = {}
         self._refusal: int | None = None
         self._unclaimed: list[Event] = []
-        self._kinds: Counter[str] = Counter()
         self._news = asyncio.Condition()
         self._upgrades: asyncio.Queue[Upgrade] = asyncio.Queue()
         self._tasks: list[asyncio.Task[None]] = []
@@ -179,15 +177,6 @@ class Client:
             raise Breach(f"{why} (waited {within:g} s)") from None
         return found[0]
 
-    async def told_any(self, events: tuple[str, ...], why: str, *, within: float = 3.0) -> Event:
-        """Return the first event of one of these kinds."""
-        try:
-            async with asyncio.timeout(self.patience(within)), self._news:
-                await self._news.wait_for(lambda: any(self._kinds[event] for event in events))
-        except TimeoutError:
-            raise Breach(why) from None
-        return next(each for each in self.events if each["event"] in events)
-
     def all_told(self, event: str, **fields: Any) -> list[Event]:
         """Return all events of a kind so far."""
         return [
@@ -290,7 +279,6 @@ class Client:
             self.record("told", event)
             async with self._news:
                 self.events.append(event)
-                self._kinds[event["event"]] += 1
                 self._unclaimed.append(event)
                 self._news.notify_all()
             if event["event"] == "token":

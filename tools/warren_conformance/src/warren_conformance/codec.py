@@ -33,7 +33,7 @@ def decode(data: str | bytes, subprotocol: str) -> Frame:
             raise Unreadable("the client sent a text frame on a connection that speaks MessagePack")
         try:
             frame = msgspec.msgpack.decode(data)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, RecursionError) as error:
             raise Unreadable(f"the client sent a frame that is not MessagePack ({error})") from None
     else:
         try:

@@ -10,6 +10,7 @@ from importlib.resources import files
 from typing import Any, Final
 
 from jsonschema import Draft7Validator  # type: ignore[import-untyped]
+from jsonschema.exceptions import best_match  # type: ignore[import-untyped]
 
 from warren_conformance.codec import Frame
 
@@ -31,7 +32,7 @@ def problem(frame: Frame) -> str | None:
         schema = "ClientMessage"
     # null counts as left out
     given = {field: value for field, value in frame.items() if value is not None}
-    for error in _validator(schema).iter_errors(given):
+    if error := best_match(_validator(schema).iter_errors(given)):
         at = ".".join(str(part) for part in error.absolute_path)
         where = f"the field {at} of {name}" if at else name
         return f"{where} breaks the contract: {error.message[:200]}"

@@ -32,6 +32,7 @@ TIMES: Final = {
     "welcome_ms": 2_000,
 }
 SCENARIO_S: Final = 90.0
+AFTERWARDS_S: Final = 0.1
 TRANSCRIPT: Final = 400
 _SHOWN: Final = 300
 
@@ -127,6 +128,9 @@ class Trial:
         waits: list[asyncio.Future[Any]] = [script, self._ended]
         try:
             await asyncio.wait(waits, timeout=SCENARIO_S * self.patience, return_when=asyncio.FIRST_COMPLETED)
+            if script.done() and script.exception() is None:
+                # what the client says now is too much
+                await asyncio.wait([self._ended], timeout=AFTERWARDS_S)
         finally:
             if not script.done():
                 script.cancel()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 from typing import Any, Final
@@ -71,6 +72,15 @@ class Part:
             persistent=request.expiration_ms is None,
             mandatory=False,
         )
+
+
+def repeat_key(message: Incoming, durable_replies: str) -> str:
+    """Return what two deliveries of the same request have in common. The id alone would do if all clients
+    made random ones, as they are to; one that counts from 1 in each tab must not get another request's answer.
+    """
+    asked = hashlib.blake2b(message.body, digest_size=16).hexdigest()
+    how = "durable" if message.reply_to == durable_replies else "once"
+    return f"{message.message_id or message.correlation_id or ''} {message.routing_key} {how} {asked}"
 
 
 def request_of(message: Incoming, durable_replies: str) -> Request:

@@ -30,6 +30,8 @@ from warren_backend.core.once import Once
 from warren_backend.core.request import Request
 
 _PATTERN = re.compile(r"(?:[A-Za-z0-9_\-]+|\*|#)(?:\.(?:[A-Za-z0-9_\-]+|\*|#))*")
+# What AMQP lets a queue be called; there is room for what is put before and behind.
+_QUEUE = re.compile(r"[A-Za-z0-9\-_.:@#,/+ ]{1,160}")
 # Kinds of events, and how their keys go on; a room's name may have dots.
 _EVENTS: Final = ("client.connected", "client.disconnected", "room.joined", "room.left", "message.#")
 
@@ -45,7 +47,7 @@ FR = TypeVar("FR", bound="Callable[[Request], Any]")
 class ServiceRoute:
     """A service: at most ``concurrency`` requests are worked on at once in this process, and ``prefetch``
     taken in. ``waiting``: beyond so many in the queue clients are told ``overloaded`` at once.
-    ``timeout_s``: none may take longer, also where its client would wait, or its answer is durable.
+    ``timeout_s``: no answer, or part of one, may take longer, also where its client would wait.
     """
 
     pattern: str
@@ -116,7 +118,7 @@ class _HookDecorators:
                     hook=hook,
                     call=call,
                     namespace=namespace,
-                    queue=queue or f"hooks.{hook}.{namespace}",
+                    queue=queue or _queue_of(f"hooks.{hook}.{namespace}"),
                     concurrency=concurrency,
                 )
             )
@@ -158,7 +160,7 @@ class Routes:
                 ServiceRoute(
                     pattern=pattern,
                     call=call,
-                    queue=queue or pattern,
+                    queue=queue or _queue_of(pattern),
                     concurrency=concurrency,
                     prefetch=prefetch or 2 * concurrency,
                     waiting=waiting,
@@ -239,12 +241,22 @@ class Routes:
             if patterns.overlap(route.key, other.key):
                 raise InvalidRoute(f"the hooks {other.key!r} and {route.key!r} would both be asked the same")
         _positive(concurrency=route.concurrency, waiting=route.waiting)
+        self._free(route.queue, [each.queue for each in self.hooks])
         self.hooks.append(route)
 
     @staticmethod
     def _free(queue: str, taken: Sequence[str | None]) -> None:
+        if _QUEUE.fullmatch(queue) is None:
+            raise InvalidRoute(
+                f"no queue can be called {queue!r}: 1 to 160 letters, digits and - _ . : @ # , / +"
+            )
         if queue in taken:
             raise InvalidRoute(f"the queue {queue!r} is another one's: each has a queue of its own")
+
+
+def _queue_of(pattern: str) -> str:
+    """Return what the queue of a pattern is called: a star can't stand in its name."""
+    return pattern.replace("*", "+")
 
 
 def _positive(**numbers: float) -> None:

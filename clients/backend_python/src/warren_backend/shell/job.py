@@ -58,14 +58,16 @@ class Job:
         for part in self._said:
             self._send(part, delivery.message)
 
-    async def work(self, timeout_s: float | None = None) -> None:
-        """Answer within ``timeout_s``. Nothing that the application raises leaves it."""
+    async def work(self, timeout_s: float | None = None, further_s: float | None = None) -> None:
+        """Answer, or begin to, within ``timeout_s``; each further part has ``further_s``, since it begins the
+        client's time anew, and who waits no longer cancels. Nothing that the application raises leaves it.
+        """
         request = self.request
         limit = asyncio.timeout(timeout_s)
         try:
             with tracing.continued(request.traceparent):
                 async with limit:
-                    await self._answer()
+                    await self._answer(limit, further_s)
         except Refused as refused:
             await self._refuse(refused)
         except Exception:  # noqa: BLE001 - whatever the application raises
@@ -81,7 +83,7 @@ class Job:
                 self.kept = tuple(self._said)
         await self._sent(0)
 
-    async def _answer(self) -> None:
+    async def _answer(self, limit: asyncio.Timeout, further_s: float | None) -> None:
         if not in_parts(self._call):
             await self._say(part_of(await call(self._call, self.request), 1))
             return
@@ -90,6 +92,7 @@ class Job:
                 await self._say(part_of(payload.payload, self._n + 1))
                 return
             await self._say(part_of(payload, self._n + 1, more=True))
+            limit.reschedule(None if further_s is None else asyncio.get_running_loop().time() + further_s)
         await self._say(part_of(None, self._n + 1))
 
     async def _refuse(self, refused: Refused) -> None:

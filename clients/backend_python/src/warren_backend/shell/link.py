@@ -147,6 +147,9 @@ class Link:
                 await part.serve(underlay, lambda: self._served(part))
             except (*LOST, BackendError) as error:
                 self._failed(explained(error), [part])
+            except Exception as error:  # noqa: BLE001 - a fault must not take the other parts with it
+                _log.exception("%s has failed", part.name)
+                self._failed(explained(error), [part])
             else:
                 continue
             finally:
@@ -167,7 +170,7 @@ class Link:
             part.trouble(error)
         self._failure = error
         self._news.set()
-        _log.warning("%s: %s", ", ".join(part.name for part in parts) or "link", error)
+        _log.warning("%s: %s", "all parts" if parts is self._parts else parts[0].name, error)
 
 
 async def _closed(connection: AbstractConnection) -> None:

@@ -21,7 +21,7 @@ from warren_backend.core.errors import Refused
 from warren_backend.core.messages import Incoming
 from warren_backend.core.names import Names
 from warren_backend.core.queues import cancel_queue, service_queue
-from warren_backend.core.request import CANCEL_TYPE, Part, refusal, request_of
+from warren_backend.core.request import CANCEL_TYPE, Part, refusal, repeat_key, request_of
 from warren_backend.core.routes import ServiceRoute
 from warren_backend.shell.consumer import Consumer, Delivery, Intake
 from warren_backend.shell.job import Job
@@ -68,7 +68,7 @@ class ServiceServer:
         if self._stopping:
             self._later(delivery.requeue())
             return
-        ident = message.message_id or name
+        ident = repeat_key(message, self._names.durable_replies)
         job = self._jobs.get(ident)
         if job is not None and job.whole:
             job.join(delivery)
@@ -93,6 +93,8 @@ class ServiceServer:
     def cancel(self, delivery: Delivery) -> None:
         """Stop the work on a request that nobody waits for any more."""
         name = delivery.message.correlation_id or ""
+        if not name:
+            return  # no gateway's
         for job in self._jobs.values():
             if name in job.names:
                 if len(job.names) == 1:
@@ -133,9 +135,8 @@ class ServiceServer:
             if (said := await self._known(ident)) is not None:
                 await job.repeat(said)
             else:
-                await job.work(
-                    self._route.timeout_s if left_s is None else min(left_s, self._route.timeout_s)
-                )
+                longest_s = self._route.timeout_s
+                await job.work(longest_s if left_s is None else min(left_s, longest_s), longest_s)
                 if job.kept is not None:
                     await self._keep(ident, job.kept)
             job.finished = True

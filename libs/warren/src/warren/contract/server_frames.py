@@ -52,13 +52,14 @@ class WelcomePayload(msgspec.Struct, omit_defaults=True, frozen=True):
 
     connection: Annotated[Connection, says("The id of this connection, which a backend can address.")]
     user: Annotated[User, says("The user's name.")]
-    heartbeat_ms: Annotated[Milliseconds, says("How often the server sends a WebSocket ping.")]
+    heartbeat_ms: Annotated[Milliseconds, says("How often the server sends a WebSocket ping, or a comment.")]
     rooms: Annotated[tuple[Address, ...], says("The rooms that the server joins for this connection.")]
     limits: Annotated[ClientLimits, says("What this connection may send.")]
     expires_at: Annotated[Time | None, says("When the token ends, in ms since the Unix epoch; null: never.")]
     grant: Annotated[
         str, says("Show it when you connect again, where you show the token: then no hook is asked.")
     ] = ""
+    post: Annotated[str, says("Of an event stream: the secret that each POST of this connection shows.")] = ""
 
 
 class JoinedPresence(msgspec.Struct, frozen=True):

@@ -40,7 +40,8 @@ class ClientMessage(msgspec.Struct, frozen=True):
 
 class Welcome(msgspec.Struct, frozen=True):
     """The client is known. ``expires_at_ms`` is when its token ends, ms since the Unix epoch; None: never.
-    ``grant`` (empty: none) is what it may show when it connects again.
+    ``grant`` (empty: none) is what it may show when it connects again, ``post`` (empty: it has a WebSocket)
+    what it shows with each of its posts.
     """
 
     connection: str
@@ -53,6 +54,7 @@ class Welcome(msgspec.Struct, frozen=True):
     rooms_max: int
     expires_at_ms: int | None = None
     grant: str = ""
+    post: str = ""
 
 
 class Joined(msgspec.Struct, frozen=True):

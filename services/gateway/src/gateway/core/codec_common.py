@@ -261,6 +261,7 @@ def body_of(
                 limits,
                 message.expires_at_ms,
                 message.grant,
+                message.post,
             )
         case Joined():
             return JoinedPayload(

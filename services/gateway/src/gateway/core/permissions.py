@@ -75,6 +75,17 @@ def may_join_unasked(identity: Identity, policy: RoomPolicy, room: str) -> bool:
     return not asks_to_join(identity, policy, room) and may_join(identity, policy, room)
 
 
+def rooms_at_connect(identity: Identity, namespaces: Namespaces, rooms: Sequence[str]) -> list[str]:
+    """Return the rooms that this client joins when it connects: those of ``rooms`` that it may. What the
+    operator lets everyone join at connect still has to be within what its token allows.
+    """
+    return [
+        room
+        for room in dict.fromkeys((*rooms, *identity.rooms))
+        if may_join_unasked(identity, namespaces.policy(room), room)
+    ]
+
+
 def decided(identity: Identity, answer: HookAnswer) -> Identity:
     """Return a client as a backend has let it in."""
     return replace(

@@ -77,6 +77,7 @@ from gateway.core.permissions import Identity
 from gateway.core.presence_payloads import asked_of, watching_of
 from gateway.core.session_presence import SessionPresence, TooFast, shown_by
 from gateway.core.session_receipts import SessionReceipts, level_of
+from gateway.core.sse.stream_entry import ENTERED, VISIT, StreamEntry, within
 from warren import envelope
 from warren.address import EVERYONE, is_room, shard_of, user_room
 from warren.errors import CloseCode, ErrorCode, ProtocolError
@@ -145,7 +146,7 @@ class Session:
 
     __slots__ = (
         "_auth_ref", "_codec", "_config", "_deadlines", "_default_room", "_degraded", "_enrolled",
-        "_entering", "_errors", "_grant", "_headers", "_hooks", "_limits", "_listens", "_manual",
+        "_entering", "_entry", "_errors", "_grant", "_headers", "_hooks", "_limits", "_listens", "_manual",
         "_namespaces", "_now", "_pending", "_presence", "_published", "_receipts", "_requests", "_returns",
         "_why", "conn", "identity", "state", "void_s",
     )  # fmt: skip
@@ -194,6 +195,17 @@ class Session:
         self.void_s = 0  # what its user was granted before that is void, s; 0: nothing was revoked
         self._why = ""  # we closed it, as backends are told
         self._returns = True  # the client may come back once it is closed
+        self._entry: StreamEntry | None = None  # who has a WebSocket says itself what it joins
+
+    def streams(self, entry: StreamEntry) -> None:
+        """The client has an event stream, and comes in by ``entry``; before ``open``."""
+        self._entry = entry
+
+    def visits(self, limits: RateLimits) -> None:
+        """The client says one message and is in no room, not even in its user's own; ``limits`` are those of
+        all that it says so. Before ``open``.
+        """
+        self._entry, self._limits = VISIT, limits
 
     @property
     def user(self) -> str:
@@ -253,15 +265,11 @@ class Session:
         self._grant = ""
         self._deadlines.known()
         config = self._config
-        # What the operator lets everyone join at connect still has to be within what this token allows.
-        rooms = [
-            room
-            for room in dict.fromkeys((*config.rooms, *identity.rooms))
-            if permissions.may_join_unasked(identity, self._namespaces.policy(room), room)
-        ]
-        rooms = rooms[: config.rooms_max]
+        rooms, entry = self._rooms_at_connect(identity), self._entry
         self._default_room = rooms[0] if rooms else ""
         joined = () if self._manual else (*rooms, user_room(identity.user))
+        if entry is not None:
+            joined = entry.unasked(joined)
         welcome = Welcome(
             self.conn,
             identity.user,
@@ -273,14 +281,41 @@ class Session:
             config.rooms_max,
             expires_at_ms,
             "" if self._hooks is None else self._hooks.grant(CONNECT),
+            "" if entry is None else entry.post,
         )
         actions: Actions = [Send(welcome)]
         if self._degraded:
             actions.append(Send(Degraded()))
+        if entry is VISIT:
+            return actions
+        if entry is not None and entry.resumes:
+            self._listens = False  # until it has joined that room with its position
+            actions.append(self._enter_own(now_us))
+            return actions
         actions += [self._ask_to_join(identity, room, now_us) for room in joined]
         if self._manual:
             actions.append(self._enter_own(now_us))
         return actions
+
+    def enter_rooms(self, now: float, now_us: int) -> list[Outcome]:
+        """Join the rooms that the address of an event stream names, and those whose positions it shows, as if
+        the client had sent a JOIN for each. Call it once, when the client has come in.
+        """
+        identity, entry = self.identity, self._entry
+        if entry is None or entry is ENTERED or entry is VISIT or identity is None:
+            return []
+        joined = () if self._manual else (*self._rooms_at_connect(identity), user_room(identity.user))
+        self._entry = ENTERED
+        return [
+            self._handle(join, join.type, join.room, now, now_us, "")
+            for join in entry.joins(entry.unasked(joined))
+            if not self._is_closed
+        ]
+
+    def _rooms_at_connect(self, identity: Identity) -> list[str]:
+        config = self._config
+        rooms = permissions.rooms_at_connect(identity, self._namespaces, config.rooms)[: config.rooms_max]
+        return rooms if self._entry is None else within(rooms)
 
     def _enter_own(self, now_us: int = 0) -> Join:
         """Join the user's own room without a word to the client: to be there, and to be judged by the token
@@ -420,6 +455,8 @@ class Session:
         since, watching = since_of(message), watching_of(message)
         if room not in rooms and room != own and len(rooms) - (own in rooms) >= self._config.rooms_max:
             raise ProtocolError(ErrorCode.TOO_MANY_ROOMS, f"At most {self._config.rooms_max} rooms")
+        if self._entry is not None and room not in rooms and not self._entry.has_place(rooms, room):
+            raise ProtocolError(ErrorCode.TOO_MANY_ROOMS, "More rooms than the ids of an event stream hold")
         self._check_open()
         if room == own and self._entering >= OPEN_MAX:  # a LEAVE of it takes none of these back
             raise ProtocolError(ErrorCode.OVERLOADED, "Wait for the answers to what you asked for")

@@ -22,9 +22,11 @@ from gateway.core.inputs import BrokerChanged
 from gateway.shell.backend_calls import BackendCalls
 from gateway.shell.connections import Connections
 from gateway.shell.downlink import Downlink
+from gateway.shell.one_messages import OneMessages
 from gateway.shell.rejoining import Rejoining
 from gateway.shell.room_presence import RoomPresence
 from gateway.shell.router_requests import RouterRequests
+from gateway.shell.stream_posts import StreamPosts
 from gateway.shell.uplink import Uplink
 from warren import envelope
 from warren.bus import Bus
@@ -57,6 +59,8 @@ class BrokerEnds:
     calls: BackendCalls
     heartbeat: HeartbeatLoop
     sender: Sender  # of the heartbeats
+    posts: StreamPosts
+    one_messages: OneMessages
 
 
 class BrokerLink:
@@ -105,6 +109,7 @@ class BrokerLink:
         await self._rejoining.stop()
         await ends.calls.stop()
         await ends.heartbeat.leave()
+        await ends.posts.close()
         await ends.routers.close()
         await ends.uplink.close()
         await ends.own_queue.stop()
@@ -208,6 +213,12 @@ class BrokerLink:
                     self._ends.room_presence.page(said)
                 case envelope.Receipt():
                     self._ends.downlink.answer(said)
+                case envelope.Post():
+                    self._ends.posts.passed(said)
+                case envelope.PostAnswer():
+                    self._ends.posts.answered(said)
+                case envelope.AccessAnswer():
+                    self._ends.one_messages.answered(said)
                 case envelope.Refused():
                     self._ends.uplink.answered((said,))
                     self._ends.downlink.answer(said)

@@ -24,16 +24,17 @@ from gateway.core.part_window import PartWindow
 from gateway.core.permissions import Identity
 from gateway.core.session import NO_SHARD, Outcome, Session, SessionConfig, State
 from gateway.core.websocket import frames
+from gateway.core.websocket.frame_parser import WebSocketViolation
 from gateway.core.work_rate_limit import WorkRateLimit
 from gateway.shell.auth import Authenticator, Refusal
 from gateway.shell.client_publisher import ClientPublisher
 from gateway.shell.client_requests import ClientRequests
+from gateway.shell.client_transport import ClientTransport
 from gateway.shell.hooks import UNDECIDED, Hooks
 from gateway.shell.leaving import Leaving
 from gateway.shell.room_presence import RoomPresence
 from gateway.shell.room_reads import RoomReads
 from gateway.shell.uplink import Uplink
-from gateway.shell.websocket_transport import WebSocketTransport, WebSocketViolation
 from warren import envelope
 from warren.address import EVERYONE
 from warren.clock import Clock
@@ -98,7 +99,7 @@ class Connection(Member):
     def __init__(
         self,
         session: Session,
-        transport: WebSocketTransport,
+        transport: ClientTransport,
         variant: frames.Variant,
         client: ClientInfo,
         context: GatewayContext,
@@ -290,6 +291,10 @@ class Connection(Member):
         """Write what waits."""
         self.transport.flush()
 
+    @property
+    def _spoken(self) -> str:
+        return "sse" if self.variant == frames.EVENTS else "websocket"
+
     def finish(self) -> None:
         """Leave everything and say so in the log; call it once, at the end."""
         self._reads.close(self._context.clock.monotonic())
@@ -304,6 +309,7 @@ class Connection(Member):
             connection=self.id,
             user=self.user or None,
             ip=self._ip,
+            transport=self._spoken,
             code=transport.close_code,
             duration_ms=round((self._context.clock.monotonic() - self._since) * 1_000),
             messages_in=self._received,
@@ -334,6 +340,8 @@ class Connection(Member):
         for outcome in self.session.decided(said.ticket, said.verdict, now, clock.wall_us()):
             self._enter(known)
             self._follow(outcome, now)
+        if not known:
+            self._enter_rooms(now)
         if self._awaits_decision:
             self.transport.end_rest()
 
@@ -374,6 +382,13 @@ class Connection(Member):
         asked = self.session.identify(identity, clock.monotonic(), clock.wall_us(), unsent)
         self._enter(known)
         self._do(asked)
+        if not known:
+            self._enter_rooms(clock.monotonic())
+
+    def _enter_rooms(self, now: float) -> None:
+        """Join what an event stream has named, where the client is known now."""
+        for outcome in self.session.enter_rooms(now, self._context.clock.wall_us()):
+            self._follow(outcome, now)
 
     def _enter(self, known: bool) -> None:
         """Let the client in where it is known now and was not before."""
@@ -623,4 +638,5 @@ class Connection(Member):
                 ip=client.ip,
                 origin=client.origin or None,
                 protocol=client.protocol,
+                transport=self._spoken,
             )

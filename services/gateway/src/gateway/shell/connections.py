@@ -19,8 +19,9 @@ from gateway.core.capacity import Capacity
 from gateway.core.file_descriptor_capacity import FileDescriptorCapacity
 from gateway.core.inputs import DrainRequested, Input
 from gateway.core.max_connection_age import MaxConnectionAge
+from gateway.core.websocket.frames import EVENTS
+from gateway.shell.client_transport import ClientTransport
 from gateway.shell.connection import Connection
-from gateway.shell.websocket_transport import WebSocketTransport
 from warren.address import connection_id
 from warren.clock import Clock
 from warren.errors import CloseCode
@@ -34,7 +35,7 @@ class Guest(Protocol):
     """What is connected: a Connection or an Echo."""
 
     @property
-    def transport(self) -> WebSocketTransport:
+    def transport(self) -> ClientTransport:
         """Its bytes."""
         ...
 
@@ -69,9 +70,10 @@ class Connections:
         self._full = Capacity(capacity.connections, full_percent)
         self._ages = ages
         metrics.connection_limit.set(capacity.connections)
+        metrics.event_streams_from(self.streams)
         self._guests: dict[str, Guest] = {}
         # gone for us, but with bytes that are still being written
-        self._leaving: set[WebSocketTransport] = set()
+        self._leaving: set[ClientTransport] = set()
         self._number = 0
         self._reserved = 0
         self._empty = asyncio.Event()
@@ -123,6 +125,10 @@ class Connections:
     def all(self) -> list[Connection]:
         """Return the clients."""
         return [guest for guest in self._guests.values() if isinstance(guest, Connection)]
+
+    def streams(self) -> int:
+        """Return how many clients have an event stream. It looks at all."""
+        return sum(client.variant == EVENTS for client in self.all())
 
     def find(self, name: str) -> Connection | None:
         """Return a client by its id."""

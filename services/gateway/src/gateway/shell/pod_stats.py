@@ -43,6 +43,7 @@ class PodStats:
         return {
             "gateway": self._gateway,
             "connections": len(self._connections),
+            "event_streams": self._connections.streams(),
             "messages": metrics.total_in,
             "messages_out": metrics.total_out,
             "errors": metrics.total_errors,

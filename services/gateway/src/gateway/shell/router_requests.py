@@ -29,7 +29,14 @@ CONFIRMED_S = 0.1
 UNDER_WAY = 128
 
 Answer = envelope.Progress | envelope.Counts
-Question = envelope.Number | envelope.Read | envelope.HistoryQuery | envelope.PresenceQuery | Answer
+Question = (
+    envelope.Number
+    | envelope.Read
+    | envelope.HistoryQuery
+    | envelope.PresenceQuery
+    | envelope.AccessQuery
+    | Answer
+)
 
 _PROPERTIES = Properties(content_type=envelope.CONTENT_TYPE)
 

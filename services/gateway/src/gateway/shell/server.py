@@ -7,8 +7,6 @@ could not see the close code of a refused upgrade) and keeps nothing of its own.
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +16,6 @@ from aiohttp import hdrs, web
 from gateway.core.capacity import Capacity
 from gateway.core.client_limits import OutboxLimits
 from gateway.core.inputs import BrokerChanged
-from gateway.core.log_rate_limit import LogRateLimit
 from gateway.core.outbox import Outbox
 from gateway.core.session import Session
 from gateway.core.websocket import frames
@@ -26,6 +23,7 @@ from gateway.core.websocket.deflate_negotiation import Deflate, negotiate
 from gateway.core.websocket.limited_reader import InboundLimits, Unknown
 from gateway.settings import ListenSettings
 from gateway.shell import websocket_upgrade
+from gateway.shell.admission import CLEAN_UP_S, FULL_SAYS, GOING, RETRY_AFTER_S, Admission
 from gateway.shell.auth import MAX_TOKEN_BYTES, offered_grant, offered_token
 from gateway.shell.connection import ClientInfo, Connection, GatewayContext
 from gateway.shell.connections import Connections
@@ -33,34 +31,22 @@ from gateway.shell.echo_endpoint import Echo
 from gateway.shell.event_loop_progress import EventLoopProgress
 from gateway.shell.memory_limiter import MemoryLimiter
 from gateway.shell.pod_stats import PodStats
+from gateway.shell.publish_endpoint import POSTS, post_max_bytes
 from gateway.shell.websocket_transport import TransportContext, WebSocketTransport
 from warren.http_server import BODY_MAX_BYTES, HttpLimits, HttpServer
-from warren.logs import event, get_logger
-from warren.origins import origin_allowed
-from warren.probes import Readiness
-from warren.supervision import cancel_and_wait
 
-RETRY_AFTER_S = 5
 # From this part of all sockets that it can have on the pod is not ready: clients go elsewhere before any is
 # turned away.
 FILES_FULL_PERCENT = 95
-CLEAN_UP_S = 1.0  # by then everyone was drained or cut
 PAGE_BODY_BYTES = 512 * 1024  # what the routes beside ours may be sent; a page has them, in a trial
 REQUEST_TIMEOUT_S = 15.0  # how long a peer may take to send its request
-# A refused origin is logged so often, and so many of them: anybody can make them up.
-LOG_EVERY_S = 60.0
-ORIGINS_MAX = 16
-ORIGIN_MAX = 256
-ORIGIN_REFUSED = "Pages of this origin may not connect; the operator allows them by WARREN_GATEWAY_ORIGINS."
 
 # What one socket too many is told before it is closed.
-FULL_TEXT = b"This pod is full; connect again.\n"
+FULL_TEXT = f"{FULL_SAYS}\n".encode()
 FULL = (
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n"
     b"Retry-After: %d\r\nContent-Length: %d\r\n\r\n%b" % (RETRY_AFTER_S, len(FULL_TEXT), FULL_TEXT)
 )
-
-_log = get_logger("gateway.server")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +80,7 @@ class Server:
         self,
         settings: ListenSettings,
         connections: Connections,
-        readiness: Readiness,
+        admission: Admission,
         context: GatewayContext,
         sockets: SocketContext,
         stats: PodStats,
@@ -103,7 +89,7 @@ class Server:
         """``routes`` are served beside ours."""
         self._settings = settings
         self._connections = connections
-        self._readiness = readiness
+        self._admission = admission
         self._context = context
         self._sockets = sockets
         self._transport = TransportContext(
@@ -113,8 +99,6 @@ class Server:
         self._routes = tuple(routes)
         self._files = Capacity(connections.capacity.sockets, FILES_FULL_PERCENT)
         self._http: HttpServer | None = None
-        self._serving: set[asyncio.Task[None] | None] = set()
-        self._origins_logged = LogRateLimit(LOG_EVERY_S, ORIGINS_MAX)
         self.port = 0
 
     async def start(self) -> None:
@@ -140,6 +124,8 @@ class Server:
                 sockets_max=self._connections.capacity.sockets,
                 full=FULL,
                 body_max_bytes=PAGE_BODY_BYTES if self._routes else BODY_MAX_BYTES,
+                posts=POSTS,
+                post_max_bytes=post_max_bytes(self._context.session.message_bytes),
             ),
             one_request=True,
             refused=self._context.metrics.upgrades_refused,
@@ -152,10 +138,7 @@ class Server:
         http, self._http = self._http, None
         if http is not None:
             await http.stop()
-        serving = [task for task in self._serving if task is not None]
-        if serving:
-            await asyncio.wait(serving, timeout=CLEAN_UP_S)
-            await cancel_and_wait(*serving)
+        await self._admission.stop()
 
     @property
     def sockets(self) -> int:
@@ -182,7 +165,7 @@ class Server:
             client = self._client(request, offer)
             connection = Connection(session, transport, variant, client, self._context)
             connection.put(BrokerChanged(self._context.presence.is_up))
-            self._begin(connection.id, connection)
+            self._admission.begin(connection.id, connection)
         return response
 
     async def _echo(self, request: web.Request) -> web.StreamResponse:
@@ -191,24 +174,8 @@ class Server:
             heartbeat_s = self._context.session.heartbeat_ms / 1_000
             now = self._context.clock.monotonic()
             echo = Echo(transport, window=offer.window, heartbeat_s=heartbeat_s, now=now)
-            self._begin(self._connections.next_id(), echo)
+            self._admission.begin(self._connections.next_id(), echo)
         return response
-
-    def _begin(self, name: str, guest: Connection | Echo) -> None:
-        """Let a guest in who has a place and an open transport, and serve it in a task of its own."""
-        guest.transport.on_excess = guest.end
-        self._connections.enter(name, guest)
-        self._serving.add(asyncio.get_running_loop().create_task(self._serve(name, guest)))
-
-    async def _serve(self, name: str, guest: Connection | Echo) -> None:
-        try:
-            await guest.run()
-        finally:
-            if isinstance(guest, Connection):
-                guest.finish()
-            self._connections.leave(name)
-            self._connections.free()
-            self._serving.discard(asyncio.current_task())
 
     @contextmanager
     def _place(
@@ -236,7 +203,8 @@ class Server:
         try:
             return transport, transport.open(request, offer.subprotocol)
         except websocket_upgrade.NoWebSocket as problem:
-            raise self._refusal("no_websocket", web.HTTPBadRequest, str(problem)) from None
+            version = {str(hdrs.SEC_WEBSOCKET_VERSION): websocket_upgrade.VERSION}
+            raise self._admission.refusal("no_websocket", web.HTTPBadRequest, str(problem), version) from None
         except ConnectionError:  # it has gone before the answer
             self._context.metrics.upgrades_refused("gone")
             raise web.HTTPBadRequest from None
@@ -244,61 +212,24 @@ class Server:
     def _check(self, request: web.Request) -> Offer:
         """Return what of the upgrade is taken, and reserve a place. Raises the refusal."""
         headers = request.headers
-        if self._readiness.draining:
-            raise self._refusal("draining", web.HTTPServiceUnavailable, "This pod is going; connect again.")
-        origin = ", ".join(headers.getall(hdrs.ORIGIN, ()))
-        if not origin_allowed(origin, headers.get(hdrs.HOST, ""), self._settings.origins):
-            self._log_origin(request, origin)
-            raise self._refusal("origin", web.HTTPForbidden, ORIGIN_REFUSED)
+        admission = self._admission
+        if admission.draining:
+            raise admission.refusal("draining", web.HTTPServiceUnavailable, GOING)
+        admission.check_origin(request)
         subprotocol = websocket_upgrade.choose_subprotocol(_offers(request)) if request.path == "/ws" else ""
         if subprotocol is None:
             spoken = ", ".join(websocket_upgrade.SPOKEN)
-            raise self._refusal("subprotocol", web.HTTPBadRequest, f"Subprotocols spoken here: {spoken}.")
+            raise admission.refusal("subprotocol", web.HTTPBadRequest, f"Subprotocols spoken here: {spoken}.")
         extensions = ",".join(headers.getall(hdrs.SEC_WEBSOCKET_EXTENSIONS, ()))
         deflate = negotiate(extensions) if self._settings.deflate else None
         if not self._connections.reserve():
-            raise self._refusal("full", web.HTTPServiceUnavailable, "This pod is full; connect again.")
+            raise admission.refusal("full", web.HTTPServiceUnavailable, FULL_SAYS)
         return Offer(subprotocol, deflate)
-
-    def _refusal(self, reason: str, kind: type[web.HTTPException], text: str) -> web.HTTPException:
-        self._context.metrics.upgrades_refused(reason)
-        headers = {}
-        if kind is web.HTTPServiceUnavailable:
-            headers[hdrs.RETRY_AFTER] = str(RETRY_AFTER_S)
-        elif reason == "no_websocket":
-            headers[hdrs.SEC_WEBSOCKET_VERSION] = websocket_upgrade.VERSION
-        return kind(text=text + "\n", headers=headers)
-
-    def _log_origin(self, request: web.Request, origin: str) -> None:
-        """Say which page was refused and what mends it: its developer sees nothing but a connection that
-        fails.
-        """
-        shown = origin[:ORIGIN_MAX]
-        unlogged = self._origins_logged.due(shown, self._context.clock.monotonic())
-        if unlogged is None:
-            return
-        event(
-            _log,
-            "upgrade_refused",
-            level=logging.WARNING,
-            reason="origin",
-            origin=shown,
-            host=request.headers.get(hdrs.HOST, "")[:ORIGIN_MAX],
-            hint="if pages of this origin are yours, add it to WARREN_GATEWAY_ORIGINS",
-            unlogged=unlogged or None,
-        )
 
     def _client(self, request: web.Request, offer: Offer) -> ClientInfo:
         headers = request.headers
-        return ClientInfo(
-            ip=websocket_upgrade.client_address(
-                request.remote or "", headers.getall("X-Forwarded-For", ()), self._settings.trusted_proxies
-            ),
-            origin=headers.get(hdrs.ORIGIN, "")[:256],
-            protocol=offer.subprotocol or websocket_upgrade.JSON,
-            token=offered_token(request.query, headers.get(hdrs.AUTHORIZATION, ""), _offers(request)),
-            user=request.query.get("user", ""),
-        )
+        token = offered_token(request.query, headers.get(hdrs.AUTHORIZATION, ""), _offers(request))
+        return self._admission.client(request, offer.subprotocol or websocket_upgrade.JSON, token)
 
 
 def _offers(request: web.Request) -> list[str]:

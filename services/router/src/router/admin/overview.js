@@ -81,6 +81,7 @@ export function overview(context) {
     (error, wait) => {
       if (error?.status === 401) context.lost(error);
       else trouble.show(error, wait);
+      state.hidden = Boolean(error); // what was well a while ago need not be now
     },
   );
   return () => {

@@ -1,5 +1,4 @@
-"""Control: what backends can command: one vocabulary, over AMQP and HTTP alike: each verb with its body,
-its result, and which rights it takes.
+"""Control: what backends can command, over AMQP and HTTP alike, with the verbs of ``verbs.py``.
 
 It turns a command's text into a ``Command`` or into all that is wrong with it, says which scopes it needs,
 and turns messages into what is written into a log. What a read answers is ``control_reads.py``'s. Pure.
@@ -14,8 +13,7 @@ needs the scope ``publish`` on ``chat:a`` and is written as a Publish into the l
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
@@ -34,6 +32,7 @@ from router.core.control_reads import (
 )
 from router.core.notification_list_parser import split_list
 from router.core.notification_parser import Notification, address_of, parse
+from router.core.verbs import BATCH, BROADCAST, PUBLISH, VERBS, Verb
 from warren.address import EVERYONE, user_room
 from warren.contract import commands as bodies
 from warren.contract import installation, queries
@@ -47,24 +46,6 @@ BATCH_BYTES: Final = 1024 * 1024
 BODY_BYTES: Final = 64 * 1024
 
 _string = msgspec.json.Decoder(str)
-
-
-@dataclass(frozen=True, slots=True)
-class Verb:
-    """One verb."""
-
-    name: str
-    body: type[bodies.Body]
-    result: type[bodies.Result]
-    summary: str
-    reads: bool = False  # it changes nothing, and may be asked for by GET
-    scope: str = ""  # what it needs, where that is not its own name
-    statuses: tuple[int, ...] = ()  # of problems that not every verb can come to
-
-    @property
-    def needs(self) -> str:
-        """The scope's verb."""
-        return self.scope or self.name
 
 
 class Command(msgspec.Struct, frozen=True):
@@ -91,72 +72,6 @@ class Message(msgspec.Struct, frozen=True):
     def scope(self) -> tuple[str, str]:
         """The right that it takes: the verb and the room."""
         return ("broadcast" if self.made.room == EVERYONE else "publish", self.made.room)
-
-
-PUBLISH: Final = Verb("publish", bodies.Publish, bodies.Published, "Send a message to one address")
-BATCH: Final = Verb("batch", bodies.Batch, bodies.Outcomes, "Send many messages", scope="publish")
-BROADCAST: Final = Verb(
-    "broadcast", bodies.Broadcast, bodies.Outcomes, "Send one message to many addresses, or to everyone"
-)
-
-_CHANGES: Final = (501,)  # where some router of the installation does not know commands yet
-DISCONNECT: Final = Verb(
-    "disconnect", bodies.Disconnect, bodies.Done, "Close a user's connections", statuses=_CHANGES
-)
-REMOVE: Final = Verb(
-    "remove", bodies.Remove, bodies.Done, "Take a user or a connection out of a room", statuses=_CHANGES
-)
-ADD: Final = Verb("add", bodies.Add, bodies.Done, "Have a user or a connection join rooms", statuses=_CHANGES)
-BLOCK: Final = Verb("block", bodies.Block, bodies.Done, "Keep a user out", statuses=_CHANGES)
-UNBLOCK: Final = Verb("unblock", bodies.Unblock, bodies.Done, "Let a user in again", statuses=_CHANGES)
-REVOKE: Final = Verb("revoke", bodies.Revoke, bodies.Done, "Revoke tokens", statuses=_CHANGES)
-PRESENCE: Final = Verb("presence", queries.Presence, queries.PresencePage, "See who is in a room", reads=True)
-COUNT: Final = Verb("count", queries.Count, queries.Counted, "Count who is in a room", reads=True)
-HISTORY: Final = Verb("history", queries.History, queries.HistoryPage, "Read a room's messages", reads=True)
-ROOMS: Final = Verb("rooms", queries.Rooms, queries.RoomsPage, "List rooms", reads=True)
-STATUS: Final = Verb("status", queries.Status, queries.Statuses, "See which users are online", reads=True)
-OVERVIEW: Final = Verb(
-    "overview", installation.Overview, installation.Installation, "See how the installation is", reads=True
-)
-SAMPLES: Final = Verb(
-    "samples",
-    installation.Samples,
-    installation.SampleList,
-    "See the figures of the last minutes",
-    reads=True,
-    scope=installation.OVERVIEW,
-)
-GATEWAYS: Final = Verb(
-    "gateways",
-    installation.Gateways,
-    installation.GatewaysPage,
-    "List the gateways",
-    reads=True,
-    scope=installation.OVERVIEW,
-)
-SHARDS: Final = Verb(
-    "shards",
-    installation.ShardList,
-    installation.ShardsPage,
-    "List the shards, and who speaks for each",
-    reads=True,
-    scope=installation.OVERVIEW,
-)
-EXPLAIN: Final = Verb(
-    "explain", queries.Explain, queries.Explained, "See what became of a message", reads=True, statuses=(404,)
-)
-
-VERBS: Final[Mapping[str, Verb]] = {
-    verb.name: verb
-    for verb in (
-        PUBLISH, BATCH, BROADCAST,
-        DISCONNECT, REMOVE, ADD, BLOCK, UNBLOCK, REVOKE,
-        PRESENCE, COUNT, HISTORY, ROOMS, STATUS, EXPLAIN,
-        OVERVIEW, SAMPLES, GATEWAYS, SHARDS,
-    )
-}  # fmt: skip
-# What scopes in the keys file may name.
-SCOPE_VERBS: Final = frozenset(verb.needs for verb in VERBS.values()) | {"broadcast"}
 
 
 class Given(msgspec.Struct, frozen=True):

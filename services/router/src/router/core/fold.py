@@ -59,6 +59,7 @@ from warren.address import (
     is_room,
     is_user,
     shard_of,
+    user_room,
 )
 from warren.envelope import INTERNAL_ID
 from warren.errors import CloseCode, ErrorCode, MalformedEnvelope, UnsupportedEnvelope
@@ -189,6 +190,15 @@ class Fold:
         ids = self._own_ids if ident[:1] == INTERNAL_ID else self._ids
         found = ids.get((room, user, ident))
         return None if found is None else Position(self._sequencer.epoch(found[0]), found[1])
+
+    def access(self, query: wire.AccessQuery) -> wire.AccessAnswer:
+        """Say whether a user may say something who comes into no room: not who is blocked altogether, or
+        whose token was revoked.
+        """
+        own = user_room(query.user)
+        join = wire.Join(own, query.conn, query.user, token_id=query.token_id, issued_s=query.issued_s)
+        denied = self._access.judge(join, member=False)
+        return wire.AccessAnswer(query.conn, *((0, "") if denied is None else (denied.code, denied.reason)))
 
     def parts(self, size: int = 256 * 1024) -> tuple[list[bytes], bytes]:
         """Return the whole state as of ``offset`` in bodies of about ``size`` bytes at most, and their

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from router.core.control import VERBS, Verb
 from router.core.control_problems import ProblemCode
+from router.core.verbs import VERBS, Verb
 from warren.contract.installation import KeyRights
 from warren.contract.problem import PROBLEM_TYPE
 from warren.contract.problem import Problem as ProblemBody

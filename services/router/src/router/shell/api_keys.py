@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from router.core.api_keys import ApiKeys
-from router.core.control import SCOPE_VERBS
+from router.core.verbs import SCOPE_VERBS
 from router.settings import RouterSettings
 from warren.errors import SettingsError
 from warren.logs import event, get_logger

@@ -11,8 +11,9 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from router.core.control import Command, Verb
+from router.core.control import Command
 from router.core.control_problems import Problem
+from router.core.verbs import Verb
 from warren.contract.commands import Outcomes
 from warren.logs import event, get_logger
 from warren.metrics import RouterMetrics

@@ -20,10 +20,11 @@ import msgspec
 from router.core import control
 from router.core import control_reads as reads
 from router.core.api_keys import Scope
-from router.core.control import Command, Message, Verb
+from router.core.control import Command, Message
 from router.core.control_problems import Problem, ProblemCode, invalid
 from router.core.control_reads import AnyRead
 from router.core.fold import COMMANDS_VERSION
+from router.core.verbs import Verb
 from router.shell.message_writer import MessageWriter, Written
 from router.shell.router_calls import Readers, RouterCalls
 from router.shell.router_context import RouterContext

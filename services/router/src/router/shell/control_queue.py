@@ -19,8 +19,9 @@ from typing import Final
 import msgspec
 
 from router.core.api_keys import EVERYTHING
-from router.core.control import VERBS, Command, Given, parse_keyed
+from router.core.control import Command, Given, parse_keyed
 from router.core.control_problems import Problem, ProblemCode, encoded
+from router.core.verbs import VERBS
 from router.shell.audit import Audit
 from router.shell.backend_replies import BackendReplies
 from router.shell.control import Answer, Control

@@ -21,9 +21,10 @@ from aiohttp import hdrs, web
 from router.core import openapi_page
 from router.core.api_keys import ApiKey, ApiKeys
 from router.core.attempt_limits import Failures, KeyUse
-from router.core.control import VERBS, Command, Given, Verb, max_body, parse_command, parse_query
+from router.core.control import Command, Given, max_body, parse_command, parse_query
 from router.core.control_problems import Problem, ProblemCode
 from router.core.openapi import document
+from router.core.verbs import VERBS, Verb
 from router.shell.admin_page import AdminPage
 from router.shell.audit import Audit
 from router.shell.control import Answer, Control

@@ -17,8 +17,9 @@ from router.shell.router_calls import RouterCalls
 from router.shell.router_context import RouterContext
 from router.shell.shards import Shards
 from router.shell.stale_queues import StaleQueues
-from warren.address import shard_of
+from warren.address import shard_of, user_room
 from warren.envelope import (
+    AccessQuery,
     CommandResult,
     Counts,
     Envelope,
@@ -158,6 +159,9 @@ class PeerInbox:
                 self._shards[shard_of(envelope.room, len(self._shards))].queried(envelope)
             case PresenceQuery():
                 self._shards[shard_of(envelope.room, len(self._shards))].presence_queried(envelope)
+            case AccessQuery():
+                own = user_room(envelope.user)
+                self._shards[shard_of(own, len(self._shards))].access_queried(envelope)
             case Heartbeat():
                 self._gateway_lives(envelope)
             case Leaving():

@@ -239,6 +239,11 @@ class Shard:
             if answer is not None:
                 self._context.egress.tell(gateway_of(query.conn), answer)
 
+    def access_queried(self, query: wire.AccessQuery) -> None:
+        """A gateway wants to know whether somebody may say something who comes into no room."""
+        if self.speaks and self._fold.life:
+            self._context.egress.tell(gateway_of(query.conn), self._fold.access(query))
+
     def presence_queried(self, query: wire.PresenceQuery) -> None:
         """Somebody wants to know who is in a room."""
         if self.speaks and self._fold.life:

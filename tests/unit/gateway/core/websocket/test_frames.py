@@ -11,11 +11,13 @@ from websockets.frames import Frame
 from websockets.streams import StreamReader
 
 from gateway.core import codec_json, codec_msgpack
-from gateway.core.client_messages import Degraded
+from gateway.core.client_messages import Degraded, Left
+from gateway.core.sse import events
 from gateway.core.websocket import frames
 from gateway.core.websocket.frames import (
     BINARY,
     DEFLATE_MIN_BYTES,
+    EVENTS,
     FULL_WINDOW,
     JSON,
     JSON_DEFLATE,
@@ -109,11 +111,22 @@ DELIVER = Deliver(
 )
 
 
+def test_a_streams_variant_is_an_event_of_the_same_text():
+    """Messages for one connection too; it costs the others nothing."""
+    made = FrameSet(DELIVER)
+    text = codec_of(EVENTS).encode_delivery(DELIVER)
+    assert made.bytes(EVENTS) == events.delivery(DELIVER, text)
+    assert join([made, made], EVENTS) == 2 * made.bytes(EVENTS)
+    assert message_frame(Left("a"), EVENTS, 5) == events.private(
+        Left("a"), codec_of(EVENTS).encode(Left("a"), 5)
+    )
+
+
 def test_a_frameset_has_each_variant_once():
     """The same object comes back, and no variant is another."""
     made = FrameSet(DELIVER)
     assert all(made.bytes(variant) is made.bytes(variant) for variant in VARIANTS)
-    assert len({made.bytes(variant) for variant in VARIANTS}) == 6
+    assert len({made.bytes(variant) for variant in VARIANTS}) == 7
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import json
 
 from warren_conformance.client import Client
 from warren_conformance.codec import MSGPACK, Frame
-from warren_conformance.connection import Connection
+from warren_conformance.connection import MESSAGE, Connection
 from warren_conformance.scenario import scenario
 from warren_conformance.trial import Trial
 from warren_conformance.verdicts import Breach
@@ -31,6 +31,11 @@ NO_FRAMES = [
 # Frames whose fields have wrong types.
 WRONG_FIELDS: list[Frame] = [
     {"type": "JOINED", "room": "chat:a", "payload": None},
+    {
+        "type": "JOINED",
+        "room": "chat:a",
+        "payload": {"epoch": 1, "seq": "x", "recovered": "yes", "missed": -1},
+    },
     {"type": "JOINED", "room": 7, "payload": {"epoch": 1, "seq": "x", "recovered": "yes", "missed": -1}},
     {"type": "ACK", "ref": {"a": 1}, "payload": []},
     {"type": "ACK", "payload": {"seq": "12"}},
@@ -91,6 +96,48 @@ async def survives_wrong_fields(trial: Trial) -> None:
     for frame in WRONG_FIELDS:
         await connection.send(frame)
         connection = await _still_delivers(client, connection, f"the frame {json.dumps(frame)}")
+
+
+@scenario("survives-wrong-answers", RULE, "Messages")
+async def survives_wrong_answers(trial: Trial) -> None:
+    """Answer a JOIN, and a message, with what has the right `ref` and the wrong fields."""
+    client = await trial.client()
+    connection = await client.joins("chat:a")
+    connection.hold(MESSAGE)
+    await client.do("send", tag="s1", type="CHAT", room="chat:a", payload="one")
+    frame = await connection.expect(MESSAGE, "the client did not send the message")
+    ack = {"type": "ACK", "ref": frame.get("id"), "room": "chat:a", "version": "1.0"}
+    connection.release(MESSAGE)
+    await connection.send(ack | {"payload": 7}, ack | {"payload": {"seq": "12", "epoch": 3}})
+    await connection.send({"type": "ERROR", "ref": frame.get("id"), "payload": ["forbidden"]})
+    connection = await _still_delivers(client, connection, "answers with wrong fields")
+    await client.do("send", tag="s2", type="CHAT", room="chat:a", payload="two")
+    await client.told(
+        "sent", "the client sent nothing more after answers with wrong fields", tag="s2", ok=True
+    )
+
+
+@scenario("survives-wrong-presence", RULE, "Presence", needs="presence")
+async def survives_wrong_presence(trial: Trial) -> None:
+    """Send a client that watches a room what is no list of members."""
+    client = await trial.client()
+    connection = await client.joins("chat:a")
+    await client.do("join", room="chat:p", presence=True)
+    await connection.expect("JOIN", "the client sent no JOIN", room="chat:p")
+    right = {"version": 8, "count": {"users": 1, "connections": 1}, "digest": "0" * 16}
+    for wrong in (
+        7,
+        {"digest": "no digits", "version": 8, "count": {"users": 1, "connections": 1}},
+        right | {"joined": "ann"},
+        right | {"joined": [{"user": "ann"}]},
+        right | {"joined": [{"user": "ann", "proof": "no digits"}]},
+        right | {"left": 7},
+        right | {"page": True, "joined": [None]},
+        right | {"count": None},
+        right | {"seen": {"epoch": 7, "sum": "x", "users": []}},
+    ):
+        await connection.send({"type": "PRESENCE", "room": "chat:p", "payload": wrong, "version": "1.0"})
+        connection = await _still_delivers(client, connection, f"the PRESENCE {json.dumps(wrong)}")
 
 
 @scenario(

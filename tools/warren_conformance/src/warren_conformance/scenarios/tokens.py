@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from warren_conformance.connection import Connection
 from warren_conformance.scenario import scenario
 from warren_conformance.trial import Trial
 from warren_conformance.verdicts import Breach
 
 DAY_MS = 86_400_000
+LASTS_MS = 4_000
 
 
 async def _shows(connection: Connection, token: str) -> None:
@@ -22,13 +21,14 @@ async def _shows(connection: Connection, token: str) -> None:
         raise Breach(f"the client showed the token {shown!r}, and its application gave {token!r}")
 
 
-async def _connected(trial: Trial, **welcome: Any) -> Connection:
+async def _connected(trial: Trial, *, lasts_ms: int | None = None) -> Connection:
+    """Return the first connection of a client with a token that expires after this time."""
     client = await trial.client()
     await client.connect(tokens=True, user=None)
     connection = await client.upgraded(await client.upgrade("the client did not connect", 5.0))
     connection.hold("AUTH")
     await _shows(connection, "token-1")
-    await connection.welcome(**welcome)
+    await connection.welcome(expires_at=None if lasts_ms is None else trial.wall_ms() + lasts_ms)
     return connection
 
 
@@ -96,9 +96,9 @@ async def token_refused_again(trial: Trial) -> None:
     needs="tokens",
 )
 async def token_refresh(trial: Trial) -> None:
-    """Let the token expire in 3.5 s, and the next one too."""
-    expires_at = trial.wall_ms() + 3_500
-    connection = await _connected(trial, expires_at=expires_at)
+    """Let the token expire in 4 s, and the next one too."""
+    connection = await _connected(trial, lasts_ms=LASTS_MS)
+    expires_at = trial.wall_ms() + LASTS_MS
     client = connection.client
     for number in (2, 3):
         left = (expires_at - trial.wall_ms()) / 1_000
@@ -110,7 +110,7 @@ async def token_refresh(trial: Trial) -> None:
             raise Breach(
                 f"the client refreshed with the token {token!r}, and its application gave token-{number}"
             )
-        expires_at = trial.wall_ms() + 3_500
+        expires_at = trial.wall_ms() + LASTS_MS
         answer = {"type": "AUTHENTICATED", "payload": {"expires_at": expires_at}, "version": "1.0"}
         await connection.send(answer | {"ref": auth.get("id")})
     if connection.closed.done() or len(client.connections) > 1:
@@ -125,7 +125,7 @@ async def token_refresh(trial: Trial) -> None:
 )
 async def token_far_expiry(trial: Trial) -> None:
     """Let the token expire in 60 days: more ms than a timer of 32 bits can wait."""
-    connection = await _connected(trial, expires_at=trial.wall_ms() + 60 * DAY_MS)
+    connection = await _connected(trial, lasts_ms=60 * DAY_MS)
     await connection.client.quiet(1.5)
     if connection.of("AUTH") and connection.asked.shown("token"):
         raise Breach("the client refreshed its token at once, and it is good for 60 days")

@@ -29,7 +29,7 @@ PART_BYTES = 1_024
 _CONTINUATION = 0x0
 _OPCODES = frozenset({_CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG})
 _TAIL = b"\x00\x00\xff\xff"  # what a sender cuts off each compressed message
-_TOO_BIG = 1009
+TOO_BIG = 1009
 
 
 class WebSocketViolation(Exception):
@@ -41,7 +41,7 @@ class WebSocketViolation(Exception):
         """
         self.code = code
         self.limit = limit
-        self.too_large = code == _TOO_BIG
+        self.too_large = code == TOO_BIG
         self.too_much = code in (CloseCode.RATE_LIMITED, CloseCode.UNAUTHORIZED)
         super().__init__(reason)
 
@@ -259,7 +259,7 @@ class FrameParser:
         return message
 
     def _too_big(self) -> WebSocketViolation:
-        return WebSocketViolation(_TOO_BIG, f"more than {self.limit} bytes", self.limit)
+        return WebSocketViolation(TOO_BIG, f"more than {self.limit} bytes", self.limit)
 
 
 def _unmasked(payload: bytes | bytearray, key: bytes | bytearray) -> bytes:

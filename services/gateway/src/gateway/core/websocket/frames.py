@@ -4,7 +4,8 @@ message.
 A variant is a spelling of the protocol with or without permessage-deflate (RFC 7692, without context
 takeover, so that one compressed frame serves everybody); with it in one of two windows, the full one and a
 small one that is legal for whatever smaller one a client asks for. Server frames are not masked and never
-fragmented. This module writes to nobody and keeps nothing.
+fragmented. Event streams are one variant more, whose frames are events. This module writes to nobody and
+keeps nothing.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Final
 
 from gateway.core import codec_json, codec_msgpack
 from gateway.core.client_messages import Codec, ServerMessage
+from gateway.core.sse import events
 from warren.delivery_counts import DeliveryCounts
 from warren.envelope import Deliver
 
@@ -43,7 +45,8 @@ MSGPACK: Final = 2
 MSGPACK_DEFLATE: Final = 3
 JSON_SMALL: Final = 4
 MSGPACK_SMALL: Final = 5
-VARIANTS: Final = (JSON, JSON_DEFLATE, MSGPACK, MSGPACK_DEFLATE, JSON_SMALL, MSGPACK_SMALL)
+EVENTS: Final = 6  # no WebSocket: the events of a stream (``core/sse``)
+VARIANTS: Final = (JSON, JSON_DEFLATE, MSGPACK, MSGPACK_DEFLATE, JSON_SMALL, MSGPACK_SMALL, EVENTS)
 
 # Below this deflate saves less than it costs.
 DEFLATE_MIN_BYTES: Final = 128
@@ -51,8 +54,8 @@ _DEFLATE_LEVEL: Final = 3
 
 _CODECS: Final[tuple[Codec, Codec]] = (codec_json, codec_msgpack)
 # By variant: which codec, and in which window.
-_SPELLINGS: Final = (0, 0, 1, 1, 0, 1)
-_WINDOWS: Final = (PLAIN, FULL_WINDOW, PLAIN, FULL_WINDOW, SMALL_WINDOW, SMALL_WINDOW)
+_SPELLINGS: Final = (0, 0, 1, 1, 0, 1, 0)
+_WINDOWS: Final = (PLAIN, FULL_WINDOW, PLAIN, FULL_WINDOW, SMALL_WINDOW, SMALL_WINDOW, PLAIN)
 _FINAL = 0x80
 _COMPRESSED = 0x40
 _SHORT = Struct("!BB").pack
@@ -104,7 +107,10 @@ def message_frame(message: ServerMessage, variant: Variant, at_ms: int) -> bytes
     Unix epoch.
     """
     codec = codec_of(variant)
-    return frame(codec.encode(message, at_ms), codec.OPCODE, _WINDOWS[variant])
+    text = codec.encode(message, at_ms)
+    if variant == EVENTS:
+        return events.private(message, text)
+    return frame(text, codec.OPCODE, _WINDOWS[variant])
 
 
 class FrameSet:
@@ -128,7 +134,11 @@ class FrameSet:
             text = self._texts[which]
             if text is None:
                 text = self._texts[which] = codec.encode_delivery(self.deliver)
-            built = self._frames[variant] = frame(text, codec.OPCODE, _WINDOWS[variant])
+            if variant == EVENTS:
+                built = events.delivery(self.deliver, text)
+            else:
+                built = frame(text, codec.OPCODE, _WINDOWS[variant])
+            self._frames[variant] = built
         return built
 
 
