@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,12 +11,13 @@ from xml.etree import ElementTree
 
 import pytest
 from tests.support.eventually import TIME_FACTOR, stretched
+from tests.support.js_client import node
 from tests.support.ports import free_port
 
 ADAPTERS = Path(__file__).parent / "adapters"
 PYTHON = f"{sys.executable} {ADAPTERS / 'python_client.py'}"
 REFERENCE = f"{sys.executable} {ADAPTERS / 'reference.py'}"
-NODE = f"node --experimental-websocket --no-warnings {ADAPTERS / 'javascript.mjs'}"
+JAVASCRIPT = ADAPTERS / "javascript.mjs"
 # What a socket in memory does not have: frames, TCP, processes.
 ON_SOCKETS = (
     "fragments",
@@ -55,10 +55,9 @@ def only(patterns: Sequence[str]) -> list[str]:
 @pytest.mark.slow
 async def test_the_javascript_client_passes(tmp_path: Path) -> None:
     """All that it can do is held to the protocol: everything but MessagePack, and an application that pauses."""
-    if shutil.which("node") is None:
-        pytest.fail("Node.js is missing: scripts/dev/need node")
+    command = f"{node()} --experimental-websocket --no-warnings {JAVASCRIPT}"
     report = tmp_path / "report.json"
-    code, said = await kit("--client", NODE, "--json", str(report), "--verbose")
+    code, said = await kit("--client", command, "--json", str(report), "--verbose")
     assert code == 0, said
     skipped = [
         each["name"] for each in json.loads(report.read_text())["results"] if each["outcome"] == "skipped"

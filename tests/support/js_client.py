@@ -16,15 +16,16 @@ CLIENT = Path(__file__).parents[2] / "clients" / "js" / "warren.js"
 _FLAGS = ["--experimental-websocket", "--no-warnings", "--input-type=module"]
 
 
-def _node() -> str:
-    node = shutil.which("node")
-    assert node, "Node.js is missing: scripts/dev/need node"
+def node() -> str:
+    """Return the path of a Node.js that has a WebSocket, or skip the test."""
+    found = shutil.which("node")
+    assert found, "Node.js is missing: scripts/dev/need node"
     asked = subprocess.run(
-        [node, *_FLAGS, "-e", "new WebSocket('ws://127.0.0.1:1')"], capture_output=True, check=False
+        [found, *_FLAGS, "-e", "new WebSocket('ws://127.0.0.1:1')"], capture_output=True, check=False
     )
     if b"WebSocket is not defined" in asked.stderr or asked.returncode == 9:  # 9: it does not know the flag
         pytest.skip("this Node.js has no WebSocket of its own (20.10 has)")
-    return node
+    return found
 
 
 async def run_script(script: str, **names: str) -> dict[str, Any]:
@@ -32,7 +33,7 @@ async def run_script(script: str, **names: str) -> dict[str, Any]:
     it prints.
     """
     process = await asyncio.create_subprocess_exec(
-        _node(),
+        node(),
         *_FLAGS,
         "-e",
         script % {"client": CLIENT.as_uri(), **names},

@@ -37,9 +37,12 @@ class Client:
         self.events: list[Event] = []
         self.tokens: list[str] = []  # that it was given
         self.capabilities: frozenset[str] = frozenset()
-        self.times: dict[str, int] = dict(trial.times)
         self.is_stopping = False
         self._trial = trial
+        self.times: dict[str, int] = dict(trial.times)
+        for name in ("pong_ms", "welcome_ms"):
+            # how long the client waits for the kit, which may be slow
+            self.times[name] = int(self.patience(self.times[name]))
         self._adapter = adapter
         self._rooms: dict[str, Room] = {}
         self._due: dict[str, list[int]] = {}
@@ -116,7 +119,12 @@ class Client:
         """Return the next WebSocket that it asks for."""
         try:
             async with asyncio.timeout(self.patience(within)):
-                return await self._upgrades.get()
+                upgrade = await self._upgrades.get()
+                while not self._upgrades.empty():
+                    # the kit was late, and the client has given this attempt up
+                    await upgrade.refuse(503, "too late")
+                    upgrade = self._upgrades.get_nowait()
+                return upgrade
         except TimeoutError:
             raise Breach(f"{why} (within {within:g} s)") from None
 

@@ -1,4 +1,4 @@
-"""Runner: the scenarios that were chosen, several at a time, each with clients and ports of its own."""
+"""Runner: the chosen scenarios, several at the same time, each with clients and ports of its own."""
 
 from __future__ import annotations
 
