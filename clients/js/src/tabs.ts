@@ -120,24 +120,26 @@ class Tab implements Group {
     this.#lost(1006, GONE);
   }
 
-  /** Hold a lock until the tab leaves. Rejects if another tab takes it. */
-  #lock(name: string, then: () => void, steal = false): Promise<unknown> {
+  /** Hold a lock until the tab leaves; `lost` is called if another tab takes it. */
+  #lock(name: string, then: () => void, lost = () => {}, steal = false): void {
     const { signal } = this.#left;
-    return this.place.navigator.locks.request(name, steal ? { steal } : { signal }, () => {
+    const hold = () => {
       if (signal.aborted) return;
       then();
-      return new Promise<void>((end) => signal.addEventListener("abort", () => end()));
-    });
+      return new Promise((end) => signal.addEventListener("abort", end));
+    };
+    this.place.navigator.locks.request(name, steal ? { steal } : { signal }, hold).catch(lost);
   }
 
   /** Wait for the turn to lead, or take it. */
   #stand(steal = false): void {
     const lead = () => (this.#hub = new TabHub(this));
-    this.#lock(this.group, lead, steal).catch(() => {
+    const lost = () => {
       this.#hub?.stop(GONE);
       this.#hub = null;
       if (!this.hasLeft) this.#stand();
-    });
+    };
+    this.#lock(this.group, lead, lost, steal);
   }
 
   /** Ask whoever leads for a sign of life, again and again; one who gives none does not lead any more. */
@@ -181,7 +183,7 @@ class Tab implements Group {
   }
 }
 
-const GONE = "the tab that led is gone";
+const GONE = "no tab leads";
 
 /** A channel for what is said to the other side: tabs hear the hub, and the hub hears tabs. */
 export function channelOf<Said extends Up | Down>(

@@ -336,8 +336,9 @@ test("random walk: a page that is reloaded again and again sees everything once 
       }
       await new Promise((then) => setTimeout(then, random() * 8));
     }
+    await until(() => one.client.counters.waiting === 0, `seed ${seed}: all is said`);
     outsider(gateway, "last");
-    await until(() => one.seen.at(-1) === "last" && one.client.counters.waiting === 0, `seed ${seed}: all is said`);
+    await until(() => one.seen.at(-1) === "last", `seed ${seed}: all is seen`);
     seen.push(...one.seen);
     const said = gateway.said("r");
     assert.equal(new Set(said).size, said.length, `seed ${seed}: something counts twice`);
