@@ -1276,9 +1276,9 @@ var Session = class {
     if (!part) throw new TypeError(`this client lacks ${name}: import it from "warren-client/${name}" and pass it in the option parts`);
     return part;
   }
-  /** Ask each part. */
-  each(ask) {
-    this.#parts.forEach(ask);
+  /** All parts, in their order. */
+  each(then) {
+    this.#parts.forEach(then);
   }
   /** Tell all parts. */
   tell(name, ...what) {

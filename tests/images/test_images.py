@@ -14,6 +14,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from tests.support.client import connect
@@ -34,6 +35,7 @@ pytestmark = [
 CONFINED = ("--network", "host", "--read-only", "--cap-drop", "all", "--security-opt", "no-new-privileges")
 MEMORY = ("--memory", "256m")
 OWN_MIB = 100  # what an image may hold besides Python
+ROOT = Path(__file__).parents[2]
 SERVICES = ("gateway", "router")
 
 Start = Callable[..., str]
@@ -126,6 +128,17 @@ def test_a_container_is_nobody_and_writes_nothing(service: str) -> None:
     user, uncompiled = in_python(service, code).splitlines()
     assert user == "10001 10001 Read-only file system"
     assert uncompiled == "[]"
+
+
+def test_the_routers_image_has_the_admin_page() -> None:
+    """All of its files, which are no Python."""
+    code = "from router.shell.admin_page import AdminPage; print(*AdminPage().paths())"
+    files = {path.name for path in (ROOT / "services/router/src/router/admin").iterdir()} - {"index.html"}
+    assert set(in_python("router", code).split()) == {
+        "/admin",
+        "/admin/",
+        *(f"/admin/{name}" for name in files),
+    }
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -253,6 +253,7 @@ async def test_connect_and_disconnect_are_logged(home: House, caplog: pytest.Log
             "ip": "203.0.113.9",
             "origin": "https://a.example",
             "protocol": "warren.v1",
+            "transport": "websocket",
         }
     ]
     (line,) = logged(caplog.records, "ws_disconnect")

@@ -4,9 +4,7 @@ a connection, React under StrictMode, and a network that lets no WebSocket pass.
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,7 +15,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from playwright.sync_api import Error as PlaywrightError
 from tests.faults.balancer import program
-from tests.support.js_site import ROOT, await_page, bundle, served
+from tests.support.js_site import await_page, bundle, embedded, served
 
 import gateway.shell
 from rabbit_nodes.child import Child
@@ -64,23 +62,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """An embedded Warren that lets these pages in, and the pages."""
     folder = tmp_path_factory.mktemp("pages")
     bundle(sorted(PAGES.iterdir()), folder)
-    port, pages = free_port(), free_port()
-    log = tmp_path_factory.mktemp("embedded") / "log"
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("WARREN_", "OTEL_"))}
-    env |= {
-        "PORT": str(port),
-        "WARREN_GATEWAY_ORIGINS": f"http://127.0.0.1:{pages}",
-        # the page speaks as quickly as it can
-        "WARREN_GATEWAY_RATE": "100",
-    }
-    with log.open("wb") as output, served(folder, pages) as address:
-        child = Child([sys.executable, "-m", "embedded"], env=env, output=output, cwd=ROOT)
-        try:
-            await_page(child, port, log)
-            yield Site(address, (port, port + 1))
-        finally:
-            child.kill()
-    assert "Traceback" not in log.read_text(), log.read_text()
+    pages = free_port()
+    # the pages speak as quickly as they can
+    settings = {"WARREN_GATEWAY_ORIGINS": f"http://127.0.0.1:{pages}", "WARREN_GATEWAY_RATE": "100"}
+    log = tmp_path_factory.mktemp("embedded")
+    with served(folder, pages) as address, embedded(log, **settings) as port:
+        yield Site(address, (port, port + 1))
 
 
 @contextmanager

@@ -7,21 +7,18 @@ from __future__ import annotations
 import json
 import os
 import re
-import socket
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Self
 from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect
-from tests.support.js_site import await_page
+from tests.support.js_site import await_page, two_ports
 
 from rabbit_nodes.child import Child
-from rabbit_nodes.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 END_S = 5.0
@@ -38,20 +35,10 @@ pytestmark = [pytest.mark.page, pytest.mark.slow, pytest.mark.xdist_group("page"
 expect.set_options(timeout=10_000)
 
 
-def _two_ports() -> int:
-    """Return a free port whose neighbour is free too."""
-    for _ in range(50):
-        port = free_port()
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port + 1))
-            return port
-    raise RuntimeError("no two free ports side by side")
-
-
 @pytest.fixture(scope="module")
 def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """The first gateway's port of an embedded Warren, which must end in time and leave nothing behind."""
-    port = _two_ports()
+    port = two_ports()
     log = tmp_path_factory.mktemp("embedded") / "log"
     env = {name: value for name, value in os.environ.items() if not name.startswith(("WARREN_", "OTEL_"))}
     with log.open("wb") as output:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import functools
 import http.server
+import os
+import socket
 import subprocess
+import sys
 import threading
 import time
 import urllib.request
@@ -16,6 +19,7 @@ from urllib.error import URLError
 import pytest
 
 from rabbit_nodes.child import Child
+from rabbit_nodes.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ROOT / "clients/js/src"
@@ -64,6 +68,13 @@ def bundle(pages: Iterable[Path], folder: Path) -> None:
         (folder / f"{page.stem}.html").write_text(_PAGE.format(script=script))
 
 
+def bundle_program(script: Path, made: Path) -> None:
+    """Make one file for Node of a script and the client's sources that it imports."""
+    options = ["--bundle", "--format=esm", "--platform=node", "--target=node20", "--log-level=warning"]
+    esbuild = js_tools() / "node_modules/.bin/esbuild"
+    subprocess.run([esbuild, script, *options, f"--outfile={made}"], check=True)
+
+
 class _Files(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         """Say nothing."""
@@ -95,3 +106,31 @@ def await_page(child: Child, port: int, log: Path, path: str = "/") -> None:
             return
         time.sleep(0.05)
     pytest.fail(f"no page within {_START_S} s:\n{log.read_text()}")
+
+
+@contextmanager
+def embedded(folder: Path, **settings: str) -> Iterator[int]:
+    """Run an embedded Warren; give the first gateway's port, whose neighbour is the second one's. ``folder`` takes its log, in
+    which there may be no traceback at the end.
+    """
+    port, log = two_ports(), folder / "log"
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("WARREN_", "OTEL_"))}
+    with log.open("wb") as output:
+        command = [sys.executable, "-m", "embedded"]
+        child = Child(command, env={**env, "PORT": str(port), **settings}, output=output, cwd=ROOT)
+        try:
+            await_page(child, port, log)
+            yield port
+        finally:
+            child.kill()
+    assert "Traceback" not in log.read_text(), log.read_text()
+
+
+def two_ports() -> int:
+    """Return a free port whose neighbour is free too."""
+    for _ in range(50):
+        port = free_port()
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port + 1))
+            return port
+    raise RuntimeError("no two free ports side by side")

@@ -37,8 +37,8 @@ export interface Host {
   /** Want to be in a room, without being the one who keeps it: see `RoomPosition.isKept`. */
   want(room: string, presence?: JoinOptions["presence"]): void;
   emit(event: string, value: unknown): void;
-  /** Ask each part. */
-  each(ask: (part: Part) => void): void;
+  /** All parts, in their order. */
+  each(then: (part: Part) => void): void;
 }
 
 /** All functions but `name` may be missing. They are called in the order of the parts. */

@@ -87,9 +87,9 @@ export class Session implements Host {
     return part;
   }
 
-  /** Ask each part. */
-  each(ask: (part: Part) => void): void {
-    this.#parts.forEach(ask);
+  /** All parts, in their order. */
+  each(then: (part: Part) => void): void {
+    this.#parts.forEach(then);
   }
 
   /** Tell all parts. */

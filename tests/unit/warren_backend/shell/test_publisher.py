@@ -25,6 +25,7 @@ from warren_backend.core.errors import (
 )
 from warren_backend.core.messages import Incoming, Outgoing
 from warren_backend.core.outbox import Limits
+from warren_backend.shell import publisher as module
 from warren_backend.shell.publisher import REFUSALS, Publisher
 
 MESSAGE = Outgoing(routing_key="room.a", body=b"1")
@@ -125,6 +126,27 @@ async def test_what_a_full_queue_refuses_goes_again() -> None:
         await task
 
 
+async def test_a_channel_that_owes_a_confirm_is_replaced_however_much_else_is_confirmed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What it owes goes again by the next one."""
+    monkeypatch.setattr(module, "CONFIRM_S", 0.02)
+    publisher, channel = Publisher("p", "ex"), ScriptedChannel()
+    owed = asyncio.create_task(publisher.publish(numbered(0), 30))
+    async with serving(publisher, channel) as serve:
+        while not serve.done():
+            other = asyncio.create_task(publisher.publish(numbered(1), 30))
+            await turns(5)
+            for each in channel.published[1:]:
+                if not each.outcome.done():
+                    each.ack()
+            await asyncio.sleep(0.001)
+        with pytest.raises(BrokerUnavailable, match="confirms nothing"):
+            await serve
+    async with serving(publisher, ScriptedChannel(confirms=True)):
+        await asyncio.gather(owed, other)
+
+
 async def test_who_may_not_is_found_and_the_others_are_sent() -> None:
     """The broker ends the channel for one of three; that one is told, and no other."""
     publisher = Publisher("p", "ex")
@@ -161,15 +183,18 @@ async def test_one_that_is_too_large_for_the_broker_is_told() -> None:
 async def test_what_expires_before_the_broker_has_it_is_told() -> None:
     """And what is left of its time is what is sent."""
     publisher, channel = Publisher("p", "ex"), ScriptedChannel(confirms=True)
-    brief = asyncio.create_task(publisher.publish(replace(MESSAGE, expiration_ms=1), 5))
-    long = asyncio.create_task(publisher.publish(replace(MESSAGE, expiration_ms=60_000), 5))
-    await asyncio.sleep(0.01)
+    loop = asyncio.get_running_loop()
+    message = replace(MESSAGE, expiration_ms=60_000)
+    over = asyncio.create_task(publisher.publish(message, 60, until=loop.time()))
+    begun = asyncio.create_task(publisher.publish(message, 60, until=loop.time() + 50))
+    fresh = asyncio.create_task(publisher.publish(message, 60))
+    await turns()
     async with serving(publisher, channel):
         with pytest.raises(Expired):
-            await brief
-        await long
-    (sent,) = channel.published
-    assert 0 < int(str(sent.properties.expiration)) <= 59_995
+            await over
+        await asyncio.gather(begun, fresh)
+    left = [int(str(sent.properties.expiration)) for sent in channel.published]
+    assert 0 < left[0] <= 50_000 < left[1] <= 60_000
 
 
 async def test_what_finds_no_place_waits_in_order_and_then_is_told() -> None:

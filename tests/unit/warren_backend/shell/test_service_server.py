@@ -96,6 +96,39 @@ async def test_a_repeat_is_answered_as_before_and_asks_nobody() -> None:
         assert asked == ["ann~1"]
 
 
+async def test_who_asks_while_the_answer_is_put_away_is_answered_too() -> None:
+    """And who asks again after a cancel is answered anew."""
+    asked: list[str] = []
+    gate = asyncio.Event()
+
+    class Slow:
+        async def get(self, request_id: str) -> list[Part] | None:
+            return None
+
+        async def put(self, request_id: str, parts: object) -> None:
+            await gate.wait()
+
+    async def answer(request: Request) -> Any:
+        asked.append(request.id)
+        if request.payload == "hang" and len(asked) == 1:
+            await asyncio.Event().wait()
+        return request.payload
+
+    async with serving(answer, answers=Slow()) as side:
+        await side.ask("x", b'"hang"')
+        await turns()
+        await side.cancel("x")
+        await side.ask("y", b'"hang"', message_id="ann~x")
+        await eventually(lambda: side.told() == [("y", b'"hang"')])
+        await side.ask("a", message_id="ann~1")
+        await eventually(lambda: len(side.told()) == 2)
+        await side.ask("b", message_id="ann~1")
+        gate.set()
+        await eventually(lambda: len(side.channel.settled) == 4)
+        assert side.told()[1:] == [("a", b"1"), ("b", b"1")]
+        assert asked == ["ann~x", "ann~x", "ann~1"]
+
+
 async def test_no_more_are_answered_at_once_than_it_says() -> None:
     """The others wait, and their time goes on."""
     open_, most, gate = 0, 0, asyncio.Event()

@@ -76,7 +76,7 @@ class Part:
 
 def repeat_key(message: Incoming, durable_replies: str) -> str:
     """Return what two deliveries of the same request have in common. The id alone would do if all clients
-    made random ones, as they are to; one that counts from 1 in each tab must not get another request's answer.
+    made random ones, as they are to; who counts from 1 in each tab must not get another request's answer.
     """
     asked = hashlib.blake2b(message.body, digest_size=16).hexdigest()
     how = "durable" if message.reply_to == durable_replies else "once"

@@ -81,7 +81,7 @@ class Job:
         else:
             if self.whole:
                 self.kept = tuple(self._said)
-        await self._sent(0)
+        await self.told()
 
     async def _answer(self, limit: asyncio.Timeout, further_s: float | None) -> None:
         if not in_parts(self._call):
@@ -104,6 +104,10 @@ class Job:
         """Answer with what was said before."""
         for part in said:
             await self._say(part)
+        await self.told()
+
+    async def told(self) -> None:
+        """Return once all that was said has been told to all who ask."""
         await self._sent(0)
 
     async def _say(self, part: Part) -> None:

@@ -157,13 +157,12 @@ class Publisher:
                 while (due := self._outbox.next()) is not None:
                     self._begin(channel, life, *due, sending)
                 self._news.clear()
+                self._check(sending)
                 if closing.done() or self._fault is not None:
                     break
-                try:
+                with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(TICK_S):
                         await self._news.wait()
-                except TimeoutError:
-                    self._check(sending)
         finally:
             error = self._fault or (
                 closing.exception() if closing.done() and not closing.cancelled() else None
@@ -190,7 +189,7 @@ class Publisher:
 
     async def _fits(self, size: int) -> None:
         """Wait for a place, in the order of the calls."""
-        if not self._turn.locked() and self._outbox.fits(size):
+        if not self._queued and self._outbox.fits(size):
             return
         if self._queued >= WAITING:
             raise Overloaded(f"{self._queued} wait for a place already")
@@ -255,6 +254,7 @@ class Publisher:
             _fail(pending, InvalidNotification(f"it can't be written as an AMQP message: {error}"))
         else:
             self._refusals = 0
+            self._trouble = None
             self._pause.reset()
             self._settle(number)
             if not pending.done.done():
@@ -274,8 +274,8 @@ class Publisher:
         self._news.set()
 
     def _check(self, sending: dict[asyncio.Task[None], _Pending]) -> None:
-        now = asyncio.get_running_loop().time()
-        if any(now - pending.written_at > CONFIRM_S for pending in sending.values()):
+        oldest = next(iter(sending.values()), None)
+        if oldest is not None and asyncio.get_running_loop().time() - oldest.written_at > CONFIRM_S:
             self._fault = BrokerUnavailable(f"the broker confirms nothing for {CONFIRM_S:g} s")
 
     def _settle(self, number: int) -> None:

@@ -95,9 +95,10 @@ class ServiceServer:
         name = delivery.message.correlation_id or ""
         if not name:
             return  # no gateway's
-        for job in self._jobs.values():
+        for ident, job in self._jobs.items():
             if name in job.names:
                 if len(job.names) == 1:
+                    self._forget(ident, job)
                     self._tasks[job].cancel()
                 return
         self._cancelled[name] = None
@@ -139,18 +140,25 @@ class ServiceServer:
                 await job.work(longest_s if left_s is None else min(left_s, longest_s), longest_s)
                 if job.kept is not None:
                     await self._keep(ident, job.kept)
+            # Who comes from here on finds the answer that was kept; who has joined gets it yet.
+            self._forget(ident, job)
+            await job.told()
             job.finished = True
 
     def _ended(self, ident: str, job: Job) -> None:
         """Settle a job's deliveries; it need not have begun."""
         task = self._tasks.pop(job)
-        if self._jobs.get(ident) is job:
-            del self._jobs[ident]
+        self._forget(ident, job)
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("a request of %s could not be answered", self._route.pattern, exc_info=error)
         # a client that wants no more is no reason to ask again; that this process ends is one
         again = (self._stopping and not job.finished) or (job.undelivered and job.request.durable)
         self._later(self._settle(job, again=again))
+
+    def _forget(self, ident: str, job: Job) -> None:
+        """Let nobody join a job any more."""
+        if self._jobs.get(ident) is job:
+            del self._jobs[ident]
 
     async def _settle(self, job: Job, *, again: bool) -> None:
         await job.abandon()

@@ -36,7 +36,7 @@ AROUND_BYTES: Final = 64 * 1024
 SMALL_BYTES: Final = 64 * 1024
 # How long a body may take, and the bytes of all bodies that are being read.
 BODY_S: Final = 10.0
-BODIES_BYTES: Final = 64 * 1024 * 1024
+BODIES_BYTES: Final = 32 * 1024 * 1024
 RETRY_AFTER_S: Final = 1
 
 _TOO_MANY: Final = Outcome(HTTPStatus.SERVICE_UNAVAILABLE, "Too much is being posted; send this again.")
