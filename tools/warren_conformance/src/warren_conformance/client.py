@@ -40,7 +40,7 @@ class Client:
         self.is_stopping = False
         self._trial = trial
         self.times: dict[str, int] = dict(trial.times)
-        for name in ("pong_ms", "welcome_ms"):
+        for name in ("pong_ms", "refresh_before_ms", "welcome_ms"):
             # how long the client waits for the kit, which may be slow
             self.times[name] = int(self.patience(self.times[name]))
         self._adapter = adapter

@@ -7,6 +7,8 @@ polite server would not. Each frame of the client is held to the contract, whoev
 from __future__ import annotations
 
 import asyncio
+import math
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from warren_conformance.client import Client
 
 MESSAGE: Final = "message"  # stands for every type that is for members of a room
+TICK_S: Final = 0.02
 LIMITS: Final = {"message_bytes": 1 << 20, "rate": 0, "rate_per_ms": 1_000, "rooms": 100}
 
 
@@ -37,6 +40,9 @@ class Connection:
         self.closed: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
         self.message_bytes = LIMITS["message_bytes"]
         self._rate = RateWindow(0, 1.0)
+        # the last two moments at which the kit was not late: what is read now came after the first of them
+        self._ticks: deque[float] = deque([math.inf], maxlen=2)
+        self._ticking: asyncio.Task[None] | None = None
         self._held: set[str] = set()
         self._unclaimed: list[Frame] = []
         self._news = asyncio.Condition()
@@ -65,6 +71,9 @@ class Connection:
         limits = {**LIMITS, **payload.pop("limits", {})}
         self.message_bytes = limits["message_bytes"]
         self._rate = RateWindow(limits["rate"], limits["rate_per_ms"] / 1_000)
+        if limits["rate"]:
+            self._ticks = deque([self.client.now()] * 2, maxlen=2)
+            self._ticking = asyncio.create_task(self._tick())
         fields = {
             "connection": f"~{self.client.name}-{len(self.client.connections)}",
             "user": self.client.user,
@@ -181,11 +190,18 @@ class Connection:
 
     async def end(self) -> None:
         """Stop reading."""
-        self._reader.cancel()
-        await asyncio.wait([self._reader])
+        tasks = [task for task in (self._reader, self._ticking) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
         self.cut()
 
     # ── inside ────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            self._ticks.append(self.client.now())
 
     async def _read(self) -> None:
         while True:
@@ -234,7 +250,7 @@ class Connection:
                     section="Heartbeat and limits",
                 )
             )
-        if self._rate.exceeds(now):
+        if self._rate.exceeds(now, min(now, self._ticks[0])):
             sentence = (
                 f"the client sent {frame['type']} faster than WELCOME allows: {self.said()}, {frame['type']}"
             )

@@ -97,8 +97,9 @@ async def token_refused_again(trial: Trial) -> None:
 )
 async def token_refresh(trial: Trial) -> None:
     """Let the token expire in 4 s, and the next one too."""
-    connection = await _connected(trial, lasts_ms=LASTS_MS)
-    expires_at = trial.wall_ms() + LASTS_MS
+    lasts_ms = int(LASTS_MS * trial.patience)
+    connection = await _connected(trial, lasts_ms=lasts_ms)
+    expires_at = trial.wall_ms() + lasts_ms
     client = connection.client
     for number in (2, 3):
         left = (expires_at - trial.wall_ms()) / 1_000
@@ -110,7 +111,7 @@ async def token_refresh(trial: Trial) -> None:
             raise Breach(
                 f"the client refreshed with the token {token!r}, and its application gave token-{number}"
             )
-        expires_at = trial.wall_ms() + LASTS_MS
+        expires_at = trial.wall_ms() + lasts_ms
         answer = {"type": "AUTHENTICATED", "payload": {"expires_at": expires_at}, "version": "1.0"}
         await connection.send(answer | {"ref": auth.get("id")})
     if connection.closed.done() or len(client.connections) > 1:
