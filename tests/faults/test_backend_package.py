@@ -155,3 +155,48 @@ async def test_the_broker_is_restarted(installation: Installation, rabbit: Rabbi
 
     async with client, backend:
         await load.run("restart", disturb)
+
+
+async def test_a_process_that_ends_finishes_what_is_open_and_gives_the_rest_to_another(
+    installation: Installation,
+) -> None:
+    """Every request is answered, each by one of the two, and no event is lost or counted twice."""
+    answered: list[tuple[str, int]] = []
+    heard: list[tuple[str, int]] = []
+    begun, gate = asyncio.Event(), asyncio.Event()
+
+    def made(name: str) -> Backend:
+        backend = Backend(installation.url, prefix=installation.prefix, own=f"{installation.prefix}.app")
+
+        @backend.service("ending.slow", concurrency=1, prefetch=4)
+        async def slow(request: Request) -> str:
+            begun.set()
+            await gate.wait()
+            answered.append((name, request.payload))
+            return name
+
+        @backend.on("message.NOTIFICATION.ending", queue="ending.audit")
+        async def audit(event: Event) -> None:
+            heard.append((name, event.payload))
+            await asyncio.sleep(0.005)
+
+        return backend
+
+    first, second = made("first"), made("second")
+    async with await connect(installation.gateway.url, user="ann") as client, second:
+        await first.start()
+        try:
+            for number in range(8):
+                await client.send("REQUEST", service="ending.slow", id=f"e{number}", payload=number)
+            await asyncio.gather(*(second.notify(room("ending"), number) for number in range(100)))
+            await eventually(begun.is_set)
+            stopping = asyncio.create_task(first.stop())
+            gate.set()
+            await stopping
+        finally:
+            await first.stop(0.0)
+        answers = [await client.expect("RESPONSE", ref=f"e{number}") for number in range(8)]
+        assert {answer["payload"] for answer in answers} == {"first", "second"}
+        assert sorted(payload for _, payload in answered) == [*range(8)]
+        await eventually(lambda: len(heard) >= 100, 20.0)
+        assert [payload for _, payload in heard] == [*range(100)]

@@ -100,8 +100,6 @@ class AmqpWire:
     async def stop(self, grace_s: float) -> None:
         """Finish what is open, give the rest back, and leave the broker."""
         deadline = time.monotonic() + grace_s
-        for server in self._servers:
-            await server.consumer.drain()
         await asyncio.gather(*(server.stop(grace_s) for server in self._servers))
         self._servers = []
         for publisher in (self._replies, self._notifier.publisher, self._commander.publisher):

@@ -53,13 +53,13 @@ class EventConsumer:
         self._task = asyncio.create_task(self._run(), name=f"warren-backend-{self._name}")
 
     async def stop(self, grace_s: float) -> None:
-        """Finish the event that is being handled, for at most ``grace_s``, and give the others back."""
-        await self.consumer.drain()
+        """Finish the event that is being handled, for at most ``grace_s``, and handle no other.
+
+        Those go back to the queue with the channel's end, all at once and in their order. Were they given
+        back one by one, or the consumer ended before, another process would go on with what comes after them.
+        """
         self._stopping = True
         self._news.set()
-        for delivery in self._waiting:
-            await delivery.requeue()
-        self._waiting.clear()
         if self._task is not None:
             _, unfinished = await asyncio.wait([self._task], timeout=grace_s)
             for task in unfinished:
@@ -88,9 +88,6 @@ class EventConsumer:
         for attempt in range(1, self._route.tries + 1):
             try:
                 await self._hear(event)
-            except asyncio.CancelledError:
-                await delivery.requeue()
-                raise
             except Exception:  # noqa: BLE001 - whatever the application raises
                 _log.exception("%s failed at %s (%s), try %d", self._name, event.event, event.key, attempt)
             else:
@@ -99,8 +96,7 @@ class EventConsumer:
             if attempt == self._route.tries:
                 break
             if self._stopping or not delivery.alive:
-                await delivery.requeue()
-                return
+                return  # it comes again
             await asyncio.sleep(backoff.next())
         _log.error(
             "%s (%s) is set aside: %s has failed %d times", event.event, event.key, self._name, attempt
