@@ -1,5 +1,5 @@
-"""The contract as classes of ``TypedDict``: docs/examples/warren_types.py for backends in Python to copy, and the
-frames alone for the Python client.
+"""The contract as classes of ``TypedDict``: docs/examples/warren_types.py for backends in Python to copy, and
+the frames alone for the Python client.
 
 It returns the files' texts and writes nothing.
 """

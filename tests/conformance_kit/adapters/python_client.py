@@ -15,7 +15,18 @@ from typing import Any
 import warren_client
 from warren_client import Client, Dropped, Gap, Item, LeftError, Message, Options, Room, WarrenError
 
-CAPABILITIES = ["contacts", "durable", "grants", "history", "pause", "presence", "receipts", "requests", "seen", "tokens"]
+CAPABILITIES = [
+    "contacts",
+    "durable",
+    "grants",
+    "history",
+    "pause",
+    "presence",
+    "receipts",
+    "requests",
+    "seen",
+    "tokens",
+]
 # the kit's name of a time ▶ the option, in seconds there
 TIMES = {
     "backoff_ms": "backoff",
