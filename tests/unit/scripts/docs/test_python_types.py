@@ -1,10 +1,11 @@
 """The types of Python: they are valid, and say what the structs say."""
 
 import runpy
+from pathlib import Path
 from typing import get_type_hints, is_typeddict
 
 import pytest
-from scripts.docs.python_types import python_types
+from scripts.docs.python_types import python_client_types, python_types
 
 from warren.contract.catalog import structs
 from warren.contract.examples import EXAMPLES
@@ -32,3 +33,12 @@ def test_hints_can_be_resolved(types: dict[str, object]) -> None:
     for made in list(types.values()):
         if is_typeddict(made):
             assert set(get_type_hints(made, types)) == made.__required_keys__ | made.__optional_keys__
+
+
+def test_the_clients_types_are_the_frames_alone(tmp_path: Path) -> None:
+    """With all that they are made of, and the two unions."""
+    path = tmp_path / "wire.py"
+    path.write_text(python_client_types())
+    made = runpy.run_path(str(path))
+    assert {"JoinFrame", "Since", "ServerFrame", "ClientFrame"} <= set(made)
+    assert not {"Notification", "PublishCommand", "HookQuestion"} & set(made)

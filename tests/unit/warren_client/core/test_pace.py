@@ -28,6 +28,20 @@ def test_without_a_rate_nothing_waits() -> None:
     assert free.wait(0) == 0
 
 
+def test_without_a_rate_nothing_is_kept_of_what_was_answered() -> None:
+    """Nor of what was sent before it and has no answer."""
+    free = pace(0)
+    for number in range(100):
+        free.take(None, 0)
+        free.take(str(number), 0)
+    assert free.is_uncertain
+    free.answered("99", 0)
+    assert not free.is_uncertain
+    for number in range(99):
+        free.answered(str(number), 0)
+    assert free._slots == {}
+
+
 def test_a_slot_is_free_one_period_after_its_answer_and_one_is_kept_for_what_is_urgent() -> None:
     """With a rate of three, two frames go at once, and a third only if it is urgent."""
     busy = pace()

@@ -1,6 +1,6 @@
 """Repeats, gaps, and what JOINED means for them, one room by itself."""
 
-from warren_client.core.room_position import HELD, Joined, Lost, RoomPosition
+from warren_client.core.room_position import HELD, HELD_BYTES, Joined, Lost, RoomPosition
 from warren_client.messages import Message, Position
 
 
@@ -142,6 +142,16 @@ def test_no_more_than_so_many_messages_are_held() -> None:
     found = seqs(one.joined(Joined("e1", HELD + 3, False)))
     assert found[0] == (0, 3)
     assert found[1:] == list(range(4, HELD + 4))
+
+
+def test_what_is_held_is_bounded_in_bytes_as_well() -> None:
+    """And is let go with everything else."""
+    one = room(0)
+    for seq in range(2, 12):
+        one.take(Message("CHAT", seq, "r", "bob", seq, "e1", size=HELD_BYTES // 4), False)
+    assert one.is_full
+    assert seqs(one.release()) == [(0, 7), 8, 9, 10, 11]
+    assert not one.is_full
 
 
 def test_a_refused_join_hands_out_what_is_held_with_its_gaps() -> None:

@@ -42,11 +42,13 @@ class Pace:
         """Return how many ms to wait before a frame may be sent: 0 is now, infinity after the next answer.
         ``urgent`` may use the last slot.
         """
+        if not self._rate:
+            return 0.0
         for name in [name for name, slot in self._slots.items() if slot.free_at <= now]:
             del self._slots[name]
         usable = self._rate if urgent else max(1, self._rate - 1)
         excess = len(self._slots) - usable
-        if not self._rate or excess < 0:
+        if excess < 0:
             return 0.0
         # a frame without an answer for long has arrived nevertheless: a heartbeat must find out whether the
         # connection is dead
@@ -71,15 +73,20 @@ class Pace:
         found = self._slots.get(id) if id is not None else None
         if found is None:
             return
-        for slot in self._slots.values():
+        earlier = []
+        for name, slot in self._slots.items():
             # the server handles frames in order, so earlier ones have arrived
             if slot is found:
                 break
             if slot.is_silent or all:
                 slot.free_at = min(slot.free_at, now + self._per_ms)
                 slot.is_silent = False
+                earlier.append(name)
         if found.free_at == math.inf:
             found.free_at = now + self._per_ms
+        if not self._rate:  # then nobody asks for slots, and these have said what they can
+            for done in (*earlier, id or ""):
+                self._slots.pop(done, None)
 
     def give_up(self, now: float) -> None:
         """Stop waiting for answers: frames without one may have arrived just now."""
@@ -89,7 +96,7 @@ class Pace:
     def _keep(self, id: str, now: float) -> None:
         """An earlier frame with this id continues to count, although the id may be sent again."""
         slot = self._slots.pop(id, None)
-        if slot is not None:
+        if slot is not None and self._rate:
             slot.free_at = min(slot.free_at, now + self._per_ms)
             self._slots[self._name()] = slot
 

@@ -11,7 +11,8 @@ from typing import Any, Literal
 from warren_client.messages import Message, Position
 
 REMEMBERED = 256  # own acknowledged seqs above the position
-HELD = 256  # numbered messages that wait for missing ones before them
+HELD = 256  # numbered messages that wait for missing ones before them …
+HELD_BYTES = 4 * 1024 * 1024  # … and how large their frames are together
 
 Verdict = Literal["new", "repeat", "held", "early", "own"]
 
@@ -49,6 +50,7 @@ class RoomPosition:
         self.grant: str | None = None  # the last one that a JOINED brought; the next JOIN shows it
         self._acked: dict[int, None] = {}  # seqs of own messages, which the server sends only to others
         self._held: deque[Message] = deque()  # numbered messages that can't be delivered yet
+        self._held_bytes = 0
         self._replayed: Position | None = None  # messages up to here are the replay that a JOIN asked for
         self._repeated: Position | None = None  # a JOIN that was sent twice repeats messages up to here
         # missing seqs up to here are not a gap: DROPPED announced them, or they have expired
@@ -84,17 +86,18 @@ class RoomPosition:
     @property
     def is_full(self) -> bool:
         """Whether no further message can wait."""
-        return len(self._held) >= HELD
+        return len(self._held) >= HELD or self._held_bytes >= HELD_BYTES
 
     def disconnect(self) -> None:
         """The connection is closed, or the room is asked for anew: what is held will be sent again."""
         self.asked = None
-        self._held.clear()
-        self._replayed = self._repeated = None
+        self.let_go()
+        self._repeated = None
 
     def let_go(self) -> None:
         """What is held will be asked for anew; an unanswered JOIN is still awaited."""
         self._held.clear()
+        self._held_bytes = 0
         self._replayed = None
 
     def repeated(self, joined: Joined) -> None:
@@ -133,9 +136,7 @@ class RoomPosition:
             if not is_replay:
                 self._replayed = None
         if self.position is not None and (self.asked is not None or not self._follows(at)):
-            self._held.append(message)
-            if len(self._held) > HELD:
-                self._held.popleft()  # the rest then closes no gap, and the gap is reported
+            self._hold(message)
             return "held" if self.asked is not None else "early"
         self._see(at)
         if is_own and not is_replay and not is_resent and not self._is_repeated(at):
@@ -154,6 +155,7 @@ class RoomPosition:
                 self._see(at)
                 found.append(message)
             self._held.popleft()
+            self._held_bytes -= message.size
         return found
 
     def joined(self, joined: Joined) -> list[Message | Lost]:
@@ -166,7 +168,9 @@ class RoomPosition:
             self._see(at)
             end = at.seq + joined.missed
             self._replayed = Position(at.epoch, end)
-            self._held.extend(each for each in held if each.epoch == at.epoch and (each.seq or 0) > end)
+            for each in held:
+                if each.epoch == at.epoch and (each.seq or 0) > end:
+                    self._hold(each)
             return [] if joined.missed else [*self.following()]
         found = self._deliver(held, at.epoch)
         found += self._lost(at)
@@ -193,6 +197,13 @@ class RoomPosition:
             self._see(here)
             found.append(message)
         return found
+
+    def _hold(self, message: Message) -> None:
+        self._held.append(message)
+        self._held_bytes += message.size
+        while len(self._held) > 1 and (len(self._held) > HELD or self._held_bytes > HELD_BYTES):
+            # the rest then closes no gap, and the gap is reported
+            self._held_bytes -= self._held.popleft().size
 
     def _is_repeated(self, at: Position) -> bool:
         repeated = self._repeated
