@@ -351,7 +351,9 @@ async def test_one_message_needs_a_token_that_holds(home: House, post: Poster) -
         assert headers["WWW-Authenticate"] == "Bearer"
 
 
-async def test_one_message_is_not_a_way_around_a_backend(home: House, post: Poster) -> None:
+async def test_one_message_is_not_a_way_around_a_backend(
+    home: House, post: Poster, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Who is blocked, or whose token was revoked, says nothing; and where no router answers, nobody does."""
     gateway = await home.gateway(gateway_settings(auth=JWT))
     shard = shard_of(user_room("ann"), 4)
@@ -367,6 +369,7 @@ async def test_one_message_is_not_a_way_around_a_backend(home: House, post: Post
     assert (status, error["payload"]["code"]) == (403, "disconnected")
     fold._access.unblock(user_room("ann"), "ann")
     home.router.answers = False
+    monkeypatch.setattr("gateway.shell.one_messages.ANSWER_S", 50 * MS)
     status, error, headers = await post(gateway, "", chat, bearer=Signer().token("ann", jti="t2"))
     assert (status, error["payload"]["code"], headers["Retry-After"]) == (503, "unavailable", "1")
 

@@ -392,9 +392,9 @@ async def test_a_slow_reader_gets_what_its_rooms_say(home: House, room: str) -> 
         assert connection is not None
         ann.stop_reading()
         sent, behind = 0, 0
-        while behind < 60:
+        while behind < 25:
             sent += 1
-            payload = json.dumps({"n": sent, "text": "x" * 20_000}).encode()
+            payload = json.dumps({"n": sent, "text": "x" * 60_000}).encode()
             at_us = gateway.clock.wall_us()
             home.router.publish(envelope.Publish(room, "NOTIFICATION", payload, at_us, key=str(sent % 2)))
             await eventually(lambda sent=sent: home.router.position(room).seq == sent)
@@ -413,7 +413,7 @@ async def test_a_slow_reader_gets_what_its_rooms_say(home: House, room: str) -> 
             assert ann.streams == 1
             dropped = sum(one["payload"]["count"] for one in ann.of_type("DROPPED", room=room))
             assert dropped + len(ann.of_type("NOTIFICATION", room=room)) == sent
-            assert dropped > 20
+            assert dropped > 10
 
 
 async def test_a_peer_that_talks_on_a_stream_is_cut(home: House) -> None:
@@ -480,9 +480,9 @@ async def test_a_reader_that_takes_nothing_holds_no_more_than_its_share(home: Ho
         for source in sources:
             await source.expect("JOINED", room="a")
             source.stop_reading()
-        for number in range(1_500):
-            home.publish("a", json.dumps({"n": number, "text": "x" * 8_000}))
-            if number % 20 == 0:
+        for number in range(300):
+            home.publish("a", json.dumps({"n": number, "text": "x" * 40_000}))
+            if number % 10 == 0:
                 await home.router.settled()
         await home.router.settled()
         await eventually(lambda: len(gateway.connections) < 12, 20.0)

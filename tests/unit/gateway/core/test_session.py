@@ -142,6 +142,17 @@ def test_a_stream_is_in_no_more_rooms_than_its_ids_hold():
     assert isinstance(join, Join)
 
 
+def test_a_backend_puts_a_stream_into_no_more_rooms_than_its_ids_hold():
+    """It is told that there was no place for the rest."""
+    session = Session("g~1", SessionConfig(rooms=(), rooms_max=100, rate=None), NAMESPACES)
+    session.streams(StreamEntry())
+    session.open(ANN, 100.0, WALL_US)
+    rooms = tuple(f"{number:0120}" for number in range(40))
+    *joins, told = session.answer(envelope.Enrolled("g~1", rooms), WALL_US)
+    assert [join.envelope.room for join in joins] == list(rooms[:25])
+    assert told.message.code == ErrorCode.TOO_MANY_ROOMS
+
+
 def test_one_that_visits_is_in_no_room():
     """Not in its own either; it publishes by its rights, within the limits of all that it says so."""
     limits = RateLimits(RateLimit(1, 1_000, "reject"))

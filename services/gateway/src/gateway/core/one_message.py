@@ -2,7 +2,7 @@
 its answer.
 
 It is a message to a room and nothing else: what has its answer later, or needs a member, needs a connection.
-Nothing is kept.
+Nothing is kept but how fast each user is.
 """
 
 from __future__ import annotations

@@ -894,10 +894,12 @@ class Session:
         identity, own, held = self._known(), user_room(self.user), self._pending.rooms
         wanted = [room for room in dict.fromkeys(rooms) if room not in held and room != own]
         place = max(0, self._config.rooms_max - len(held) + (own in held))
-        actions: Actions = [self._ask_to_join(identity, room, now_us) for room in wanted[:place]]
+        taken = wanted[:place] if self._entry is None else within(wanted[:place], held)
+        actions: Actions = [self._ask_to_join(identity, room, now_us) for room in taken]
         self._enrolled = frozenset(room for room in (*self._enrolled, *rooms) if room in held)
-        if len(wanted) > place:
-            says = f"At most {self._config.rooms_max} rooms: a backend wanted you in more"
+        if len(wanted) > len(taken):
+            most = self._config.rooms_max if len(wanted) > place else len(held)
+            says = f"At most {most} rooms: a backend wanted you in more"
             actions.append(Send(error(ErrorCode.TOO_MANY_ROOMS, says)))
         return actions
 

@@ -57,5 +57,6 @@ def test_no_more_rooms_than_ids_hold():
     taken = within(rooms)
     assert taken == rooms[: len(taken)]
     assert size_of(taken) <= VECTOR_BYTES < size_of(rooms[: len(taken) + 1])
+    assert within(rooms[5:], rooms[:5]) == rooms[5 : len(taken)]
     assert StreamEntry.has_place(taken[:-1], rooms[0])
     assert not StreamEntry.has_place(taken, rooms[-1])

@@ -59,11 +59,13 @@ ENTERED: Final = StreamEntry(post="-")
 VISIT: Final = StreamEntry()
 
 
-def within(rooms: Iterable[str]) -> list[str]:
-    """Return the first of these rooms, as many as the ids of a stream have place for."""
+def within(rooms: Iterable[str], held: Iterable[str] = ()) -> list[str]:
+    """Return the first of these rooms, as many as the ids of a stream that is in others have place for."""
     taken: list[str] = []
+    left = VECTOR_BYTES - size_of(held)
     for room in rooms:
-        if not StreamEntry.has_place(taken, room):
+        left -= size_of((room,))
+        if left < 0:
             break
         taken.append(room)
     return taken
