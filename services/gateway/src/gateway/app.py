@@ -41,6 +41,8 @@ from gateway.shell.hooks import Hooks
 from gateway.shell.leaving import Leaving
 from gateway.shell.memory_limiter import MemoryLimiter
 from gateway.shell.pod_stats import PodStats
+from gateway.shell.pusher_connection import PusherContext
+from gateway.shell.pusher_presence import PusherPresence
 from gateway.shell.rejoining import Rejoining
 from gateway.shell.room_presence import RoomPresence
 from gateway.shell.room_reads import RoomReads
@@ -49,6 +51,7 @@ from gateway.shell.server import Server, SocketContext
 from gateway.shell.ticker import Ticker
 from gateway.shell.uplink import Uplink
 from gateway.shell.uplink_buffer import UplinkLimits
+from warren.address import connection_id
 from warren.batch import Pace
 from warren.bus import Bus
 from warren.clock import Clock, SystemClock
@@ -57,6 +60,7 @@ from warren.logs import event, get_logger
 from warren.metrics import GatewayMetrics
 from warren.own_queue import OwnQueue
 from warren.probes import Probes, Readiness
+from warren.pusher_apps import PusherAppsFile
 from warren.telemetry import Tracing
 
 # From being asked away for its age to being closed: a client needs a moment to come in elsewhere first.
@@ -143,6 +147,7 @@ class Gateway:
             self.clock,
             self.metrics,
         )
+        pusher = self._pusher_context(room_presence, routers)
         downlink = Downlink(self.hub, reads, tracing, self.clock, self.metrics)
 
         # Backends that are asked.
@@ -202,7 +207,7 @@ class Gateway:
             self.id, self.connections, self.hub, self.presence, self.readiness, self.clock, self.metrics
         )
         self._server = Server(
-            settings.listen, self.connections, self.readiness, context, sockets, stats, routes
+            settings.listen, self.connections, self.readiness, context, sockets, stats, routes, pusher
         )
 
         # The broker.
@@ -276,6 +281,15 @@ class Gateway:
         self.readiness.register("load", self.connections.nearly_full)
         self.readiness.register("open_files", self._server.files_lacking)
 
+    def _pusher_context(self, presence: RoomPresence, routers: RouterRequests) -> PusherContext | None:
+        """Return what serves the Pusher protocol; None where there is no file of apps."""
+        self._apps = PusherAppsFile(self.settings.pusher.apps_file)
+        if not self._apps:
+            return None
+        own = connection_id(self.id, 0)  # the numbers of connections begin with 1
+        told = PusherPresence(own, presence, self.hub, routers, self.clock, self.metrics)
+        return PusherContext(self._apps, told)
+
     @property
     def port(self) -> int:
         """The port that clients connect to."""
@@ -286,6 +300,7 @@ class Gateway:
         OSError for a port that can't be had.
         """
         await self._authenticator.start()
+        await self._apps.start()
         self._progress.start()
         self._ticker.start()
         await self.probes.start()
@@ -304,4 +319,5 @@ class Gateway:
         self._progress.stop()
         await self._link.stop()
         await self._authenticator.stop()
+        await self._apps.stop()
         await self.probes.stop()

@@ -18,6 +18,7 @@ from warren.settings import (
     LogSettings,
     NamespaceSettings,
     ProbeSettings,
+    PusherSettings,
     Settings,
     variable,
 )
@@ -201,6 +202,7 @@ class RouterSettings(Settings):
     takeover: TakeoverSettings = TakeoverSettings()
     namespaces: NamespaceSettings = NamespaceSettings()
     api: HttpApiSettings = HttpApiSettings()
+    pusher: PusherSettings = PusherSettings()
     events: CommaList = variable(
         ("client", "room"),
         "Kinds of events for backends on the topic exchange: client, room, undelivered (messages for rooms "

@@ -19,6 +19,15 @@ class Send(msgspec.Struct, frozen=True):
     message: ServerMessage
 
 
+class SendText(msgspec.Struct, frozen=True):
+    """Send this to the client, behind what waits for it; it is spelled already. ``kind`` is what it counts
+    as.
+    """
+
+    kind: str
+    text: bytes
+
+
 class Publish(msgspec.Struct, frozen=True):
     """Send this envelope to its room's shard. ``traceparent`` is what the client gave: the shell takes the
     sampling decision with it and, for a sampled message alone, puts its own span's into ``envelope.trace``.
@@ -104,6 +113,20 @@ class Inform(msgspec.Struct, frozen=True):
     shard: int
 
 
+class Follow(msgspec.Struct, frozen=True):
+    """Tell this connection who is in a room where it is the member ``user``, and each one who comes and goes
+    there, in the way of the Pusher protocol; or (``on`` False) not any more. Where there are ``limit``
+    members it has no place there.
+    """
+
+    room: str
+    shard: int
+    on: bool
+    user: str = ""
+    info: bytes = b""
+    limit: int = 0
+
+
 class Seen(msgspec.Struct, frozen=True):
     """Have it said that the user has seen a room's messages up to here: soon, and with what else is seen
     there meanwhile.
@@ -164,7 +187,8 @@ class Close(msgspec.Struct, frozen=True):
 
 
 Action = (
-    Send | Publish | Withdraw | Join | Leave | Query | Watch | Inform | Seen | ReadPresence | Request
+    Send | SendText | Publish | Withdraw | Join | Leave | Query | Watch | Inform | Follow | Seen
+    | ReadPresence | Request
     | CancelRequest | Exit | Authenticate | Consult | Hold | Ping | Close
 )  # fmt: skip
 Actions = list[Action]

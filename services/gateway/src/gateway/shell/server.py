@@ -1,8 +1,9 @@
 """Server: the port that clients connect to. Refuses at the upgrade what can be refused there, else makes a
 connection and runs it.
 
-``/ws`` speaks ``warren.v1``, ``/ws/echo`` echoes, ``/websocket-stats`` counts. It checks no token (a browser
-could not see the close code of a refused upgrade) and keeps nothing of its own.
+``/ws`` speaks ``warren.v1``, ``/app/<key>`` the Pusher protocol, ``/ws/echo`` echoes, ``/websocket-stats``
+counts. It checks no token (a browser could not see the close code of a refused upgrade) and keeps nothing of
+its own.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from gateway.core.client_limits import OutboxLimits
 from gateway.core.inputs import BrokerChanged
 from gateway.core.log_rate_limit import LogRateLimit
 from gateway.core.outbox import Outbox
+from gateway.core.pusher_closes import PusherClose
+from gateway.core.pusher_session import Entrance, PusherSession
 from gateway.core.session import Session
 from gateway.core.websocket import frames
 from gateway.core.websocket.deflate_negotiation import Deflate, negotiate
@@ -33,6 +36,7 @@ from gateway.shell.echo_endpoint import Echo
 from gateway.shell.event_loop_progress import EventLoopProgress
 from gateway.shell.memory_limiter import MemoryLimiter
 from gateway.shell.pod_stats import PodStats
+from gateway.shell.pusher_connection import PusherConnection, PusherContext
 from gateway.shell.websocket_transport import TransportContext, WebSocketTransport
 from warren.http_server import BODY_MAX_BYTES, HttpLimits, HttpServer
 from warren.logs import event, get_logger
@@ -45,6 +49,8 @@ RETRY_AFTER_S = 5
 # turned away.
 FILES_FULL_PERCENT = 95
 CLEAN_UP_S = 1.0  # by then everyone was drained or cut
+PUSHER_PATH = "/app/{key}"
+PUSHER_BYTES = 64 * 1024  # of one message of a client of the Pusher protocol
 PAGE_BODY_BYTES = 512 * 1024  # what the routes beside ours may be sent; a page has them, in a trial
 REQUEST_TIMEOUT_S = 15.0  # how long a peer may take to send its request
 # A refused origin is logged so often, and so many of them: anybody can make them up.
@@ -99,8 +105,9 @@ class Server:
         sockets: SocketContext,
         stats: PodStats,
         routes: Iterable[web.AbstractRouteDef] = (),
+        pusher: PusherContext | None = None,
     ) -> None:
-        """``routes`` are served beside ours."""
+        """``routes`` are served beside ours; ``pusher`` None: that protocol is not."""
         self._settings = settings
         self._connections = connections
         self._readiness = readiness
@@ -111,6 +118,7 @@ class Server:
         )
         self._stats = stats
         self._routes = tuple(routes)
+        self._pusher = pusher
         self._files = Capacity(connections.capacity.sockets, FILES_FULL_PERCENT)
         self._http: HttpServer | None = None
         self._serving: set[asyncio.Task[None] | None] = set()
@@ -124,6 +132,7 @@ class Server:
             [
                 web.get("/ws", self._ws, allow_head=False),
                 *([web.get("/ws/echo", self._echo, allow_head=False)] if self._settings.echo else []),
+                *([web.get(PUSHER_PATH, self._app, allow_head=False)] if self._pusher else []),
                 *(
                     [web.get("/websocket-stats", self._stats.show)]
                     if self._settings.stats == "external"
@@ -194,6 +203,36 @@ class Server:
             self._begin(self._connections.next_id(), echo)
         return response
 
+    async def _app(self, request: web.Request) -> web.StreamResponse:
+        """Let in a client of the Pusher protocol. What it is refused for it is told by a close code, after
+        the upgrade: of a refused upgrade its libraries know nothing but to try again.
+        """
+        pusher, key = self._pusher, request.match_info["key"]
+        if pusher is None:
+            raise web.HTTPNotFound
+        app = pusher.apps.apps.by_key.get(key)
+        origins = app.origins if app is not None and app.origins else self._settings.origins
+        refused, says = None, ""
+        if not self._origin_allowed(request, origins):
+            refused, says = PusherClose.UNAUTHORIZED, ORIGIN_REFUSED
+        elif app is not None and app.connections and pusher.connections.get(app.id, 0) >= app.connections:
+            refused = PusherClose.OVER_QUOTA
+        offer = self._check(request, origin=False)
+        with self._place(request, offer) as (transport, response):
+            version = request.query.get("protocol", "")
+            session = PusherSession(
+                self._connections.next_id(),
+                self._context.session,
+                self._context.namespaces,
+                pusher.apps,
+                Entrance(key, version, refused, says),
+            )
+            variant = frames.pusher_variant(offer.window)
+            client = self._client(request, offer)
+            connection = PusherConnection(session, transport, variant, client, self._context, pusher)
+            self._begin(connection.id, connection)
+        return response
+
     def _begin(self, name: str, guest: Connection | Echo) -> None:
         """Let a guest in who has a place and an open transport, and serve it in a task of its own."""
         guest.transport.on_excess = guest.end
@@ -228,9 +267,12 @@ class Server:
             raise
 
     def _open(self, request: web.Request, offer: Offer) -> tuple[WebSocketTransport, web.StreamResponse]:
-        sockets, is_client = self._sockets, request.path == "/ws"
+        sockets, is_client = self._sockets, request.path != "/ws/echo"
+        most = self._context.session.message_bytes
         limits = InboundLimits(
-            self._context.session.message_bytes, sockets.unknown if is_client else None, paced=is_client
+            most if request.path == "/ws" or not is_client else min(most, PUSHER_BYTES),
+            sockets.unknown if is_client else None,
+            paced=is_client,
         )
         transport = WebSocketTransport(Outbox(sockets.outbox), self._transport, limits, offer.deflate)
         try:
@@ -241,14 +283,22 @@ class Server:
             self._context.metrics.upgrades_refused("gone")
             raise web.HTTPBadRequest from None
 
-    def _check(self, request: web.Request) -> Offer:
-        """Return what of the upgrade is taken, and reserve a place. Raises the refusal."""
+    def _origin_allowed(self, request: web.Request, origins: Iterable[str]) -> bool:
+        headers = request.headers
+        origin = ", ".join(headers.getall(hdrs.ORIGIN, ()))
+        if origin_allowed(origin, headers.get(hdrs.HOST, ""), origins):
+            return True
+        self._log_origin(request, origin)
+        return False
+
+    def _check(self, request: web.Request, *, origin: bool = True) -> Offer:
+        """Return what of the upgrade is taken, and reserve a place; ``origin`` False: that is judged by the
+        caller. Raises the refusal.
+        """
         headers = request.headers
         if self._readiness.draining:
             raise self._refusal("draining", web.HTTPServiceUnavailable, "This pod is going; connect again.")
-        origin = ", ".join(headers.getall(hdrs.ORIGIN, ()))
-        if not origin_allowed(origin, headers.get(hdrs.HOST, ""), self._settings.origins):
-            self._log_origin(request, origin)
+        if origin and not self._origin_allowed(request, self._settings.origins):
             raise self._refusal("origin", web.HTTPForbidden, ORIGIN_REFUSED)
         subprotocol = websocket_upgrade.choose_subprotocol(_offers(request)) if request.path == "/ws" else ""
         if subprotocol is None:

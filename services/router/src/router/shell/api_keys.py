@@ -98,7 +98,7 @@ def read_keys(path: Path) -> ApiKeys:
 def key_file_problems(settings: RouterSettings, _: Mapping[str, str]) -> list[str]:
     """Return what is wrong with the keys file, where the HTTP API is to be served (a check of settings)."""
     path, name = settings.api.keys_file, "WARREN_ROUTER_API_KEYS_FILE"
-    if not settings.api.port:
+    if not settings.api.port or (not path and settings.pusher.apps_file):
         return []
     if not path:
         return [f"{name}: is needed where WARREN_ROUTER_API_PORT is set"]

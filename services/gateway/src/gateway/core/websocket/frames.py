@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from struct import Struct
 from typing import Final
 
-from gateway.core import codec_json, codec_msgpack
+from gateway.core import codec_json, codec_msgpack, codec_pusher
 from gateway.core.client_messages import Codec, ServerMessage
 from warren.delivery_counts import DeliveryCounts
 from warren.envelope import Deliver
@@ -43,16 +43,24 @@ MSGPACK: Final = 2
 MSGPACK_DEFLATE: Final = 3
 JSON_SMALL: Final = 4
 MSGPACK_SMALL: Final = 5
-VARIANTS: Final = (JSON, JSON_DEFLATE, MSGPACK, MSGPACK_DEFLATE, JSON_SMALL, MSGPACK_SMALL)
+PUSHER: Final = 6
+PUSHER_DEFLATE: Final = 7
+PUSHER_SMALL: Final = 8
+VARIANTS: Final = (
+    JSON, JSON_DEFLATE, MSGPACK, MSGPACK_DEFLATE, JSON_SMALL, MSGPACK_SMALL,
+    PUSHER, PUSHER_DEFLATE, PUSHER_SMALL,
+)  # fmt: skip
 
 # Below this deflate saves less than it costs.
 DEFLATE_MIN_BYTES: Final = 128
 _DEFLATE_LEVEL: Final = 3
 
-_CODECS: Final[tuple[Codec, Codec]] = (codec_json, codec_msgpack)
+_CODECS: Final[tuple[Codec, Codec, Codec]] = (codec_json, codec_msgpack, codec_pusher)
 # By variant: which codec, and in which window.
-_SPELLINGS: Final = (0, 0, 1, 1, 0, 1)
-_WINDOWS: Final = (PLAIN, FULL_WINDOW, PLAIN, FULL_WINDOW, SMALL_WINDOW, SMALL_WINDOW)
+_SPELLINGS: Final = (0, 0, 1, 1, 0, 1, 2, 2, 2)
+_WINDOWS: Final = (
+    PLAIN, FULL_WINDOW, PLAIN, FULL_WINDOW, SMALL_WINDOW, SMALL_WINDOW, PLAIN, FULL_WINDOW, SMALL_WINDOW
+)  # fmt: skip
 _FINAL = 0x80
 _COMPRESSED = 0x40
 _SHORT = Struct("!BB").pack
@@ -69,6 +77,11 @@ def variant_of(msgpack: bool, window: Window) -> Variant:
     if window == SMALL_WINDOW:
         return MSGPACK_SMALL if msgpack else JSON_SMALL
     return 2 * msgpack + (window == FULL_WINDOW)
+
+
+def pusher_variant(window: Window) -> Variant:
+    """Return the variant of a connection that speaks the Pusher protocol and negotiated this."""
+    return {PLAIN: PUSHER, FULL_WINDOW: PUSHER_DEFLATE}.get(window, PUSHER_SMALL)
 
 
 def codec_of(variant: Variant) -> Codec:
@@ -104,7 +117,17 @@ def message_frame(message: ServerMessage, variant: Variant, at_ms: int) -> bytes
     Unix epoch.
     """
     codec = codec_of(variant)
-    return frame(codec.encode(message, at_ms), codec.OPCODE, _WINDOWS[variant])
+    return _of_text(codec.encode(message, at_ms), codec, variant)
+
+
+def text_frame(text: bytes, variant: Variant) -> bytes:
+    """Return the frame of a text that is spelled already."""
+    return frame(text, TEXT, _WINDOWS[variant])
+
+
+def _of_text(text: bytes, codec: Codec, variant: Variant) -> bytes:
+    """Return the frame of what a codec has spelled; nothing where it has no words for it."""
+    return frame(text, codec.OPCODE, _WINDOWS[variant]) if text else b""
 
 
 class FrameSet:
@@ -116,7 +139,7 @@ class FrameSet:
         """Build nothing yet. ``counts`` are the message's, where it is counted."""
         self.deliver = deliver
         self.counts = counts
-        self._texts: list[Chunk | None] = [None, None]
+        self._texts: list[Chunk | None] = [None, None, None]
         self._frames: list[Chunk | None] = [None] * len(VARIANTS)
 
     def bytes(self, variant: Variant) -> Chunk:
@@ -128,7 +151,7 @@ class FrameSet:
             text = self._texts[which]
             if text is None:
                 text = self._texts[which] = codec.encode_delivery(self.deliver)
-            built = self._frames[variant] = frame(text, codec.OPCODE, _WINDOWS[variant])
+            built = self._frames[variant] = _of_text(text, codec, variant)
         return built
 
 
