@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 from tests.support.client import connect
 from tests.support.eventually import eventually
-from tests.support.pusher import KEY, PusherClient, PusherInstallation, pusher_installation, sign
+from tests.support.pusher import APP, KEY, PusherClient, PusherInstallation, pusher_installation, sign
 from websockets.asyncio.client import connect as websocket
 
 
@@ -165,7 +165,7 @@ async def test_a_client_of_warren_meets_them_in_the_room(house: PusherInstallati
     address = f"ws://{house.embedded.addresses[1]}/ws"
     async with await house.client(0) as ann, await connect(address, user="bob") as bob:
         await ann.subscribe("news")
-        await bob.send("JOIN", room="pusher:shop:news", id="j1")
+        await bob.send("JOIN", room=f"pusher:{APP}:news", id="j1")
         refused = await bob.expect("ERROR", ref="j1")
         assert refused["payload"]["code"] == "forbidden"
 

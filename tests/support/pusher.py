@@ -27,7 +27,7 @@ from embedded.app import Embedded
 from embedded.settings import read_embedded
 from warren.lifecycle import Part
 
-APP, KEY, SECRET = "shop", "278d425bdf160c739803", "7ad3773142a6692b25b8"
+APP, KEY, SECRET = "1001", "278d425bdf160c739803", "7ad3773142a6692b25b8"
 APPS = f"""
 apps:
   - id: {APP}

@@ -20,7 +20,8 @@ from warren.envelope import Publish, sparing
 from warren.pusher import channels, messages, signatures
 from warren.pusher.apps import App, Apps
 
-PATHS: Final = "/apps/"
+# The library for Python leaves the app out of the path of users; the key says whose it is.
+PATHS: Final = ("/apps/", "/users/")
 CLOCK_S: Final = 600
 DATA_BYTES: Final = 10 * 1_024
 CHANNELS_MAX: Final = 100
@@ -122,9 +123,11 @@ _events: Final = msgspec.json.Decoder(_Event)
 _batches: Final = msgspec.json.Decoder(_Batch)
 
 
-def app_of(apps: Apps, path: str) -> App | None:
-    """Return whose request it is, as its path says."""
-    found = _PARTS.fullmatch(path)
+def app_of(apps: Apps, request: Request) -> App | None:
+    """Return whose request it is, as its path says, or the key where that does not."""
+    if request.path.startswith("/users/"):
+        return apps.by_key.get(dict(parse_qsl(request.query)).get("auth_key", ""))
+    found = _PARTS.fullmatch(request.path)
     return None if found is None else apps.by_id.get(found[1])
 
 
@@ -168,7 +171,8 @@ def refusal(app: App | None, request: Request, now_s: int) -> Refusal | None:
 def call_of(app: App, request: Request, now_us: int, name: str) -> Call | Refusal:
     """Return what a request that was let in asks for. ``name`` is one that no other request has."""
     found = _PARTS.fullmatch(request.path)
-    parts = [unquote(part) for part in found[2].split("/")] if found is not None else []
+    inside = request.path[1:] if found is None else found[2]
+    parts = [unquote(part) for part in inside.split("/")]
     query = dict(parse_qsl(request.query, keep_blank_values=True))
     wanted = tuple(part for part in query.get("info", "").split(",") if part)
     match request.method, parts:

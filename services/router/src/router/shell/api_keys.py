@@ -34,11 +34,14 @@ class ApiKeyFile:
         """Nothing is read before ``start``."""
         self.keys = ApiKeys()
         self._path = Path(path)
+        self._given = bool(path)
         self._stamp: _Stamp | None = None
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Read the file, and look at it again and again."""
+        """Read the file, and look at it again and again. Without one there are no keys."""
+        if not self._given:
+            return
         self.look()
         task = asyncio.get_running_loop().create_task(self._run(), name="api-keys")
         self._task = supervised(task)

@@ -75,7 +75,7 @@ _BUSY: Final = Problem(
 _logger = get_logger("router.http_api")
 _encoder: Final = msgspec.json.Encoder()
 _TRACE: Final = web.RequestKey("trace", str)
-# Requests of the Pusher API count as of one key; no key may be called so.
+# What requests of the Pusher API count under; no key may be called so.
 PUSHER: Final = "/apps"
 _BY_PATH: Final = {f"/v1/{name}": verb for name, verb in VERBS.items()}
 

@@ -89,7 +89,7 @@ class PusherApi:
         if isinstance(body, Refusal):
             return _said(body.status, body.says)
         request = Request(http.method, path, http.rel_url.raw_query_string, body)
-        app = pusher_api.app_of(self.apps.apps, path)
+        app = pusher_api.app_of(self.apps.apps, request)
         now_us = self._clock.wall_us()
         refused = pusher_api.refusal(app, request, now_us // 1_000_000)
         if refused is not None or app is None:
