@@ -12,8 +12,8 @@ client = pusher.Pusher(app_id=app_id, key=key, secret=secret, host="127.0.0.1", 
 for line in sys.stdin:
     said = json.loads(line)
     try:
-        result = getattr(client, said["call"])(*said.get("args", []), **said.get("kwargs", {}))
-    except Exception as error:
-        print(json.dumps({"failed": f"{type(error).__name__}: {error}"}), flush=True)
-    else:
-        print(json.dumps({"result": result}), flush=True)
+        told = {"result": getattr(client, said["call"])(*said.get("args", []), **said.get("kwargs", {}))}
+    except Exception as error:  # noqa: BLE001 - whatever the library raises is what is asked about
+        told = {"failed": f"{type(error).__name__}: {error}"}
+    sys.stdout.write(json.dumps(told) + "\n")
+    sys.stdout.flush()

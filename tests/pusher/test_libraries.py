@@ -166,17 +166,11 @@ async def test_they_come_through_a_rolling_restart(pods: Pods, tmp_path: Path) -
                 await node.do("subscribe", name=name, channel="presence-room")
             for round_ in range(2):
                 gateway = deployed.gateways[round_]
-                before = {name: len(node.of(name, state="connected")) for name in names}
+                before = connects(node, names)
                 assert await python.call("trigger", "presence-room", "before", round_) == {}
                 held = await gateway.metric("warren_gateway_connections")
                 assert await gateway.terminate() == 0
-                await eventually(
-                    lambda before=before: (
-                        sum(len(node.of(name, state="connected")) for name in names)
-                        >= sum(before.values()) + held
-                    ),
-                    30,
-                )
+                await back(node, names, before + int(held))
                 await gateway.start()
             for name in names:
                 await eventually(lambda name=name: everyone(node, name, users), 20)
@@ -195,6 +189,16 @@ async def test_they_come_through_a_rolling_restart(pods: Pods, tmp_path: Path) -
                 assert node.of(name, event="pusher:member_removed") == [], json.dumps(node.told[-30:])
     finally:
         balancer.close()
+
+
+def connects(node: Clients, names: list[str]) -> int:
+    """Return how often all of these have connected."""
+    return sum(len(node.of(name, state="connected")) for name in names)
+
+
+async def back(node: Clients, names: list[str], count: int) -> None:
+    """Wait until they have connected so often."""
+    await eventually(lambda: connects(node, names) >= count, 30)
 
 
 async def everyone(node: Clients, name: str, users: list[str]) -> bool:

@@ -147,7 +147,6 @@ class Gateway:
             self.clock,
             self.metrics,
         )
-        pusher = self._pusher_context(room_presence, routers)
         downlink = Downlink(self.hub, reads, tracing, self.clock, self.metrics)
 
         # Backends that are asked.
@@ -196,18 +195,26 @@ class Gateway:
             ReadLimits(limits.read_bytes, limits.read_bytes_per_s),
             everyones(limits.pod_read_bytes_per_s),
         )
+        self._apps = PusherAppsFile(settings.pusher.apps_file)
+        # its lists are read in the name of a connection that there never is: their numbers begin with 1
+        nobody = connection_id(self.id, 0)
+        pusher = PusherContext(
+            self._apps,
+            PusherPresence(nobody, room_presence, self.hub, routers, self.clock, self.metrics),
+        )
         sockets = SocketContext(
             OutboxLimits(limits.outbox_count, limits.outbox_bytes, limits.outbox_bytes // 4),
             Unknown(limits.unknown_message_bytes, limits.unknown_bytes),
             times.close_timeout_ms / 1_000,
             self._progress,
             self._memory,
+            pusher,
         )
         stats = PodStats(
             self.id, self.connections, self.hub, self.presence, self.readiness, self.clock, self.metrics
         )
         self._server = Server(
-            settings.listen, self.connections, self.readiness, context, sockets, stats, routes, pusher
+            settings.listen, self.connections, self.readiness, context, sockets, stats, routes
         )
 
         # The broker.
@@ -280,15 +287,6 @@ class Gateway:
         self.readiness.register("keys", self._authenticator.lacking)
         self.readiness.register("load", self.connections.nearly_full)
         self.readiness.register("open_files", self._server.files_lacking)
-
-    def _pusher_context(self, presence: RoomPresence, routers: RouterRequests) -> PusherContext | None:
-        """Return what serves the Pusher protocol; None where there is no file of apps."""
-        self._apps = PusherAppsFile(self.settings.pusher.apps_file)
-        if not self._apps:
-            return None
-        own = connection_id(self.id, 0)  # the numbers of connections begin with 1
-        told = PusherPresence(own, presence, self.hub, routers, self.clock, self.metrics)
-        return PusherContext(self._apps, told)
 
     @property
     def port(self) -> int:

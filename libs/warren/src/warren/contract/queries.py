@@ -37,9 +37,9 @@ class Present(Result, frozen=True, kw_only=True):
 
     user: Annotated[str, says("The user's name.")]
     connections: Annotated[list[str], says("The user's connections in the room.")]
-    info: Annotated[
-        Raw | UnsetType, says("What the room shows with the user, where it tells of users.")
-    ] = UNSET
+    info: Annotated[Raw | UnsetType, says("What the room shows with the user, where it tells of users.")] = (
+        UNSET
+    )
 
 
 class PresencePage(Result, frozen=True, kw_only=True):

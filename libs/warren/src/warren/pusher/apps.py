@@ -89,11 +89,11 @@ class _Id(Text):
     def read(self, path: str, value: Any, problems: list[str]) -> Any:
         """Take a text, or a whole number as one."""
         number = isinstance(value, int) and not isinstance(value, bool)
-        return super(_Id, self).read(path, str(value) if number else value, problems)
+        return super().read(path, str(value) if number else value, problems)
 
     def schema(self) -> Schema:
         """Return ``string`` with the pattern, or ``integer``."""
-        return {"anyOf": [super(_Id, self).schema(), {"type": "integer", "minimum": 0}]}
+        return {"anyOf": [super().schema(), {"type": "integer", "minimum": 0}]}
 
 
 class _Origin(Text):

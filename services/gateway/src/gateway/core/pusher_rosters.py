@@ -2,9 +2,9 @@
 
 Those clients are told the whole list when they subscribe, and then each one who comes and goes, and can't ask
 again. So the gateway follows each such room in their place: it reads the list once for all of them, page by
-page, takes the routers' diffs (``core/presence_watchers.py`` has them sent), and compares what comes out with
-the routers' digest. Where that is another one something was lost: the list is read again, and what has
-changed is told. All who are subscribed here are told the same, in one order; nobody is told of oneself.
+page, takes the routers' diffs, and compares what comes out with the routers' digest. Where that is another
+one something was lost: the list is read again, and what has changed is told. All who are subscribed here are
+told the same, in one order; nobody is told of oneself.
 
 Bounded: a list has as many members as routers tell by name; diffs that come while it is read wait, up to
 BUFFERED. Steps come out, to be done in their order; it sends nothing. The time is an argument, in seconds.

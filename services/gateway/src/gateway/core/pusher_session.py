@@ -68,7 +68,7 @@ class AppSource(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Entrance:
+class Handshake:
     """What the upgrade said. ``refused`` is why the connection is to end at once."""
 
     key: str
@@ -94,7 +94,7 @@ class PusherSession(Session):
     """One connection."""
 
     __slots__ = (
-        "_entrance", "_events", "_frames", "_leave_at", "_seen", "_source", "_subscriptions", "_ticked",
+        "_events", "_frames", "_handshake", "_leave_at", "_seen", "_source", "_subscriptions", "_ticked",
         "app", "close_code",
     )  # fmt: skip
 
@@ -104,14 +104,14 @@ class PusherSession(Session):
         config: SessionConfig,
         namespaces: Namespaces,
         source: AppSource,
-        entrance: Entrance,
+        handshake: Handshake,
     ) -> None:
         """``source`` has the apps, now and later. Call ``open`` before anything else."""
         super().__init__(connection_id, config, namespaces)
         self.app: App | None = None
         self.close_code = 0  # that of the protocol, where it is not the one of a CloseCode
         self._source = source
-        self._entrance = entrance
+        self._handshake = handshake
         self._seen = source.apps  # as of which ``app`` is
         self._subscriptions: dict[str, _Subscription] = {}  # by their rooms
         self._frames = TokenBucket(FRAMES, FRAMES_PER_MS)
@@ -124,25 +124,25 @@ class PusherSession(Session):
     @property
     def guest(self) -> Identity:
         """Return who the client is before it signs in."""
-        app = self._source.apps.by_key.get(self._entrance.key)
+        app = self._source.apps.by_key.get(self._handshake.key)
         return Identity(user=channels.nobody(app.id if app else ""), anonymous=True)
 
     def identify(self, identity: Identity, now: float, now_us: int, unsent: Iterable[str] = ()) -> Actions:
         """Let the client in where its app is known: it is told its ``socket_id``."""
         if self.state is not State.NEW:
             return []
-        entrance, self._seen = self._entrance, self._source.apps
-        app = self._seen.by_key.get(entrance.key)
+        handshake, self._seen = self._handshake, self._source.apps
+        app = self._seen.by_key.get(handshake.key)
         if app is None:
             return self._end_with(PusherClose.NO_APP)
         if not app.enabled:
             return self._end_with(PusherClose.DISABLED)
-        if not entrance.version:
+        if not handshake.version:
             return self._end_with(PusherClose.NO_VERSION)
-        if entrance.version not in VERSIONS:
+        if handshake.version not in VERSIONS:
             return self._end_with(PusherClose.WRONG_VERSION)
-        if entrance.refused is not None:
-            return self._end_with(entrance.refused, entrance.says)
+        if handshake.refused is not None:
+            return self._end_with(handshake.refused, handshake.says)
         self.app, self.identity, self.state = app, identity, State.READY
         self._deadlines.known()
         return [SendText("established", pusher_frames.established(self.socket, ACTIVITY_S))]
@@ -532,7 +532,7 @@ class PusherSession(Session):
             return self.end(CloseCode.DRAINING)
         if self.app is not None and self._source.apps is not self._seen:
             self._seen = self._source.apps
-            app = self._seen.by_key.get(self._entrance.key)
+            app = self._seen.by_key.get(self._handshake.key)
             if app is None or app.id != self.app.id or app.users != self.app.users:
                 return self._end_with(PusherClose.NO_APP)
             if not app.enabled:

@@ -22,7 +22,7 @@ from gateway.core.inputs import BrokerChanged
 from gateway.core.log_rate_limit import LogRateLimit
 from gateway.core.outbox import Outbox
 from gateway.core.pusher_closes import PusherClose
-from gateway.core.pusher_session import Entrance, PusherSession
+from gateway.core.pusher_session import Handshake, PusherSession
 from gateway.core.session import Session
 from gateway.core.websocket import frames
 from gateway.core.websocket.deflate_negotiation import Deflate, negotiate
@@ -91,6 +91,7 @@ class SocketContext:
     close_timeout_s: float
     progress: EventLoopProgress
     memory: MemoryLimiter
+    pusher: PusherContext | None = None  # None: that protocol is not served
 
 
 class Server:
@@ -105,9 +106,8 @@ class Server:
         sockets: SocketContext,
         stats: PodStats,
         routes: Iterable[web.AbstractRouteDef] = (),
-        pusher: PusherContext | None = None,
     ) -> None:
-        """``routes`` are served beside ours; ``pusher`` None: that protocol is not."""
+        """``routes`` are served beside ours."""
         self._settings = settings
         self._connections = connections
         self._readiness = readiness
@@ -118,7 +118,7 @@ class Server:
         )
         self._stats = stats
         self._routes = tuple(routes)
-        self._pusher = pusher
+        self._pusher = sockets.pusher
         self._files = Capacity(connections.capacity.sockets, FILES_FULL_PERCENT)
         self._http: HttpServer | None = None
         self._serving: set[asyncio.Task[None] | None] = set()
@@ -132,7 +132,11 @@ class Server:
             [
                 web.get("/ws", self._ws, allow_head=False),
                 *([web.get("/ws/echo", self._echo, allow_head=False)] if self._settings.echo else []),
-                *([web.get(PUSHER_PATH, self._app, allow_head=False)] if self._pusher else []),
+                *(
+                    [web.get(PUSHER_PATH, self._app, allow_head=False)]
+                    if self._pusher and self._pusher.apps
+                    else []
+                ),
                 *(
                     [web.get("/websocket-stats", self._stats.show)]
                     if self._settings.stats == "external"
@@ -225,7 +229,7 @@ class Server:
                 self._context.session,
                 self._context.namespaces,
                 pusher.apps,
-                Entrance(key, version, refused, says),
+                Handshake(key, version, refused, says),
             )
             variant = frames.pusher_variant(offer.window)
             client = self._client(request, offer)
