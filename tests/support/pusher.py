@@ -122,6 +122,12 @@ class PusherClient:
         await self.say("pusher:subscribe", data)
         return await self.expect("pusher_internal:subscription_succeeded", channel)
 
+    async def subscribe_again(self, channel: str, user: str = "") -> None:
+        """Subscribe to what was subscribed to before."""
+        told = len(self.of("pusher_internal:subscription_succeeded", channel))
+        await self.subscribe(channel, user)
+        await self.expect("pusher_internal:subscription_succeeded", channel, told + 1)
+
     async def sign_in(self, user: str, **more: Any) -> None:
         """Sign in as a client does whose backend allows it."""
         user_data = json.dumps({"id": user} | more)

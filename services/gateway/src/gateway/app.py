@@ -42,6 +42,7 @@ from gateway.shell.leaving import Leaving
 from gateway.shell.memory_limiter import MemoryLimiter
 from gateway.shell.pod_stats import PodStats
 from gateway.shell.pusher_connection import PusherContext
+from gateway.shell.pusher_events import PusherEvents
 from gateway.shell.pusher_presence import PusherPresence
 from gateway.shell.rejoining import Rejoining
 from gateway.shell.room_presence import RoomPresence
@@ -198,9 +199,11 @@ class Gateway:
         self._apps = PusherAppsFile(settings.pusher.apps_file)
         # its lists are read in the name of a connection that there never is: their numbers begin with 1
         nobody = connection_id(self.id, 0)
+        self._pusher_events = PusherEvents(bus, topology, self.metrics)
         pusher = PusherContext(
             self._apps,
             PusherPresence(nobody, room_presence, self.hub, routers, self.clock, self.metrics),
+            self._pusher_events,
         )
         sockets = SocketContext(
             OutboxLimits(limits.outbox_count, limits.outbox_bytes, limits.outbox_bytes // 4),
@@ -314,6 +317,7 @@ class Gateway:
         self.connections.cut()
         await self._server.stop()
         await self._hooks.stop()
+        await self._pusher_events.close()
         self._progress.stop()
         await self._link.stop()
         await self._authenticator.stop()

@@ -9,6 +9,7 @@ from functools import partial
 
 from router.core.peers import Peers, PeerTimes
 from router.core.placement import Placement
+from router.core.webhook_addresses import networks_of
 from router.settings import RouterSettings, new_router_id
 from router.shell.announcer import Announcer
 from router.shell.api_keys import ApiKeyFile
@@ -26,6 +27,7 @@ from router.shell.notifications import NotificationLimits, Notifications
 from router.shell.peer_inbox import PREFETCH, PeerInbox
 from router.shell.peer_messages import PeerMessages
 from router.shell.pusher_api import PusherApi
+from router.shell.pusher_webhooks import PusherWebhooks
 from router.shell.readiness import RouterReadiness
 from router.shell.receipt_replies import ReceiptReplies
 from router.shell.retrying_publisher import RetryingPublisher
@@ -146,6 +148,7 @@ class Router:
             settings.namespaces.namespaces,
             PusherApi(context, self.control, self._apps),
         )
+        self._webhooks = PusherWebhooks(context, self._apps, networks_of(settings.webhooks.webhook_networks))
 
         # coming and going
         self._announcer = Announcer(
@@ -195,6 +198,7 @@ class Router:
         await self.answers.start()
         await self.control_queue.start()
         await self._apps.start()
+        await self._webhooks.start()
         await self.http_api.start()
 
     async def stop(self) -> None:
@@ -203,6 +207,7 @@ class Router:
         """
         self.readiness.drain()
         await self.http_api.stop()
+        await self._webhooks.stop()
         await self._apps.stop()
         await self.control_queue.stop()
         await self._writer.close()

@@ -210,7 +210,7 @@ class App:
         example=[{"url": "https://backend.example/pusher"}],
     )
 
-    def signs(self, text: str) -> str:
+    def signs(self, text: str | bytes) -> str:
         """Return the signature of a text under the secret that counts."""
         return sign(self.secret[0], text)
 

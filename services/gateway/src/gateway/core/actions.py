@@ -11,6 +11,7 @@ from gateway.core.client_messages import ServerMessage
 from gateway.core.hook_messages import HookQuery
 from warren import envelope
 from warren.errors import CloseCode
+from warren.pusher.gateway_events import GatewayEvent
 
 
 class Send(msgspec.Struct, frozen=True):
@@ -127,6 +128,12 @@ class Follow(msgspec.Struct, frozen=True):
     limit: int = 0
 
 
+class TellWebhooks(msgspec.Struct, frozen=True):
+    """Have the webhooks of a Pusher app told of this."""
+
+    event: GatewayEvent
+
+
 class Seen(msgspec.Struct, frozen=True):
     """Have it said that the user has seen a room's messages up to here: soon, and with what else is seen
     there meanwhile.
@@ -187,8 +194,8 @@ class Close(msgspec.Struct, frozen=True):
 
 
 Action = (
-    Send | SendText | Publish | Withdraw | Join | Leave | Query | Watch | Inform | Follow | Seen
-    | ReadPresence | Request
+    Send | SendText | Publish | Withdraw | Join | Leave | Query | Watch | Inform | Follow
+    | TellWebhooks | Seen | ReadPresence | Request
     | CancelRequest | Exit | Authenticate | Consult | Hold | Ping | Close
 )  # fmt: skip
 Actions = list[Action]

@@ -29,6 +29,7 @@ from gateway.core.actions import (
     Publish,
     Query,
     SendText,
+    TellWebhooks,
 )  # fmt: skip
 from gateway.core.client_limits import TokenBucket
 from gateway.core.codec_pusher import encode_delivery
@@ -43,8 +44,9 @@ from warren.errors import CloseCode, ErrorCode, ProtocolError
 from warren.log_entries import PRESENCE_OFF, PRESENCE_USERS
 from warren.namespaces import Namespaces
 from warren.position import Position
-from warren.pusher import channels, messages, signatures
+from warren.pusher import channels, gateway_events, messages, signatures
 from warren.pusher.apps import App, Apps
+from warren.pusher.gateway_events import GatewayEvent
 
 VERSIONS: Final = frozenset({"5", "6", "7"})
 # After so long without a message clients send a ping; ours, of the WebSocket, are more frequent.
@@ -94,8 +96,8 @@ class PusherSession(Session):
     """One connection."""
 
     __slots__ = (
-        "_events", "_frames", "_handshake", "_leave_at", "_seen", "_source", "_subscriptions", "_ticked",
-        "app", "close_code",
+        "_events", "_frames", "_handshake", "_leave_at", "_number", "_seen", "_source", "_subscriptions",
+        "_ticked", "app", "close_code",
     )  # fmt: skip
 
     def __init__(
@@ -117,6 +119,7 @@ class PusherSession(Session):
         self._frames = TokenBucket(FRAMES, FRAMES_PER_MS)
         self._events: TokenBucket | None = None  # who publishes nothing needs none
         self._ticked = 0.0
+        self._number = 0  # of what webhooks were told
         self._leave_at: float | None = None  # when it is to connect elsewhere
 
     # ── the client comes in ─────────────────────────────────────────────────────────────────────────────────
@@ -371,7 +374,28 @@ class PusherSession(Session):
             ephemeral=channels.is_cache(channel),
         )
         shard = self._shard_of(room)
-        return Outcome("client-event", [Publish(published, shard)], shard)
+        actions: Actions = [Publish(published, shard)]
+        if gateway_events.is_wanted(app, gateway_events.CLIENT_EVENT, channel):
+            actions.append(
+                self._told(gateway_events.CLIENT_EVENT, channel, said.event, data, subscription.user)
+            )
+        return Outcome("client-event", actions, shard)
+
+    def _told(self, kind: str, channel: str, name: str = "", data: str = "", user: str = "") -> TellWebhooks:
+        """Return what webhooks are to be told."""
+        self._number += 1
+        return TellWebhooks(
+            GatewayEvent(
+                f"{self.conn}.{self._number:x}",
+                kind,
+                self._app().id,
+                channel,
+                name,
+                data,
+                self.socket if name else "",
+                channels.id_of(user) if channels.is_presence(channel) else "",
+            )
+        )
 
     # ── what the routers say ────────────────────────────────────────────────────────────────────────────────
 
@@ -439,7 +463,11 @@ class PusherSession(Session):
             text = encode_delivery(message)
             if text:
                 return [SendText("cached", text)]
-        return [SendText("cache_miss", pusher_frames.cache_miss(subscription.channel))]
+        channel = subscription.channel
+        missed: Actions = [SendText("cache_miss", pusher_frames.cache_miss(channel))]
+        if gateway_events.is_wanted(self._app(), gateway_events.CACHE_MISS, channel):
+            missed.append(self._told(gateway_events.CACHE_MISS, channel))
+        return missed
 
     def _expelled(self, reply: envelope.Left) -> Actions:
         """A backend has taken this connection out of a channel."""

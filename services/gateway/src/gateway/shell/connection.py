@@ -521,8 +521,8 @@ class Connection(Member):
                     self._context.room_presence.saw(action.envelope, action.shard)
                 case actions.Watch() | actions.Inform() | actions.ReadPresence():
                     self._do_presence(action)
-                case actions.Follow():
-                    self._follow_members(action)
+                case actions.Follow() | actions.TellWebhooks():
+                    self._do_pusher(action)
                 case actions.Leave(grace=True):
                     self._context.leaving.leave(action.envelope, action.shard)
                 case actions.Leave():
@@ -618,8 +618,8 @@ class Connection(Member):
         """Return the code that the client is closed with."""
         return int(code)
 
-    def _follow_members(self, asked: actions.Follow) -> None:
-        """Tell the client who comes and goes in a room; no session of ``warren.v1`` asks for that."""
+    def _do_pusher(self, action: actions.Follow | actions.TellWebhooks) -> None:
+        """Do what only a session of the Pusher protocol asks for."""
         raise NotImplementedError
 
     def _failed(self, error: Exception) -> None:

@@ -12,6 +12,7 @@ from gateway.core import actions, inputs
 from gateway.core.pusher_session import PusherSession
 from gateway.core.websocket import frames
 from gateway.shell.connection import ClientInfo, Connection, GatewayContext
+from gateway.shell.pusher_events import PusherEvents
 from gateway.shell.pusher_presence import PusherPresence
 from gateway.shell.websocket_transport import WebSocketTransport
 from warren import envelope
@@ -25,6 +26,7 @@ class PusherContext:
 
     apps: PusherAppsFile
     presence: PusherPresence
+    events: PusherEvents
     connections: dict[str, int] = field(default_factory=dict)  # by app
 
 
@@ -86,8 +88,12 @@ class PusherConnection(Connection):
     def _listed(self, said: inputs.MembersListed) -> None:
         self._do(self.own.listed(said.room, said.data))
 
-    def _follow_members(self, asked: actions.Follow) -> None:
-        self._pusher.presence.follow(self.id, self.own.channel_of(asked.room), asked)
+    def _do_pusher(self, action: actions.Follow | actions.TellWebhooks) -> None:
+        match action:
+            case actions.Follow():
+                self._pusher.presence.follow(self.id, self.own.channel_of(action.room), action)
+            case actions.TellWebhooks():
+                self._pusher.events.put(action.event)
 
     def _code(self, code: CloseCode) -> int:
         return self.own.close_code or super()._code(code)
