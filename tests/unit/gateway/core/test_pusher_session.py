@@ -6,7 +6,19 @@ import json
 
 import pytest
 
-from gateway.core.actions import Close, Exit, Follow, Hold, Join, Leave, Ping, Publish, Query, SendText
+from gateway.core.actions import (
+    Close,
+    Exit,
+    Follow,
+    Hold,
+    Join,
+    Leave,
+    Ping,
+    Publish,
+    Query,
+    SendText,
+    TellWebhooks,
+)
 from gateway.core.permissions import Identity
 from gateway.core.pusher_closes import PusherClose
 from gateway.core.pusher_session import FRAMES, Handshake, PusherSession
@@ -18,7 +30,8 @@ from warren.log_entries import PRESENCE_USERS
 from warren.namespaces import Namespaces
 from warren.position import Position
 from warren.pusher import channels
-from warren.pusher.apps import App, Apps
+from warren.pusher.apps import App, Apps, Webhook
+from warren.pusher.gateway_events import GatewayEvent
 
 SECRET = "7ad3773142a6692b25b8"
 APP = App(id="shop", key="k", secret=(SECRET,), client_events=True, channels=3, members=2, rate=2)
@@ -483,3 +496,24 @@ def test_the_end_leaves_everything():
 def test_an_anonymous_identity_is_nobody():
     """The guest's user is one that no id is mapped to."""
     assert Rig().session.guest == Identity(user="pusher:shop:", anonymous=True)
+
+
+def test_webhooks_are_told_of_what_they_want():
+    """Client events with who has said them, and cache channels without an event; of nothing else."""
+    hook = Webhook("https://a.example/", ("client_event", "cache_miss"), "presence-")
+    rig = Rig(App(id="shop", key="k", secret=(SECRET,), client_events=True, webhooks=(hook,)))
+    (join,) = rig.presence("presence-cache-a", "7")
+    _, query = rig.joined(join)
+    page = envelope.HistoryPage(CONN, join.envelope.room, query.envelope.ref, (), False)
+    _, told = rig.session.cached(page, Position("e", 0))
+    assert told == TellWebhooks(
+        GatewayEvent(f"{CONN}.1", "cache_miss", "shop", "presence-cache-a", user_id="")
+    )
+    _, told = rig.say("client-x", {"n": 1}, "presence-cache-a")
+    assert told == TellWebhooks(
+        GatewayEvent(
+            f"{CONN}.2", "client_event", "shop", "presence-cache-a", "client-x", '{"n": 1}', rig.socket, "7"
+        )
+    )
+    rig.in_private("private-cache-a")
+    assert len(rig.say("client-x", 1, "private-cache-a")) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -48,7 +49,9 @@ class Rig:
         self.hub, self.uplink, self.reads = around.hub, around.uplink, around.reads
         self.transport = ListTransport(Outbox(OutboxLimits()))
         self.followed = Followed()
-        self.pusher = PusherContext(Source(), self.followed)  # type: ignore[arg-type]
+        self.told: list[Any] = []
+        events = SimpleNamespace(put=self.told.append)
+        self.pusher = PusherContext(Source(), self.followed, events)  # type: ignore[arg-type]
         session = PusherSession(
             "g~1", SessionConfig(shards=SHARDS), Namespaces(), Source(), Handshake(key, "7")
         )

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 def networks_of(texts: Iterable[str]) -> tuple[Network, ...]:
@@ -27,10 +28,15 @@ def is_allowed(address: str, networks: Iterable[Network]) -> bool:
         return False
     if isinstance(found, ipaddress.IPv6Address):
         # What leads to an IPv4 address is judged as that.
-        found = found.ipv4_mapped or found.sixtofour or found
+        found = found.ipv4_mapped or found.sixtofour or _behind_nat64(found) or found
     if any(found.version == network.version and found in network for network in networks):
         return True
     return found.is_global and not found.is_multicast
+
+
+def _behind_nat64(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """Return the IPv4 address that a translator would send to (RFC 6052), where it is one for that."""
+    return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF) if address in _NAT64 else None
 
 
 def literal_of(url: str) -> str:
