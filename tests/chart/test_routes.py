@@ -83,8 +83,9 @@ def test_each_host_leads_to_the_gateways() -> None:
     [any_host] = one(chart(EVERYTHING), "Ingress")["spec"]["rules"]
     assert "host" not in any_host
     for rule in [*rules, any_host]:
-        [path] = rule["http"]["paths"]
-        assert (path["path"], path["backend"]["service"]["port"]) == ("/ws", {"name": "ws"})
+        paths = rule["http"]["paths"]
+        assert [path["path"] for path in paths] == (["/ws", "/app"] if rule is any_host else ["/ws"])
+        assert all(path["backend"]["service"]["port"] == {"name": "ws"} for path in paths)
 
 
 def test_the_hpa_scales_by_cpu_and_connections() -> None:

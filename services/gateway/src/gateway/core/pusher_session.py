@@ -35,8 +35,10 @@ from gateway.core.client_limits import TokenBucket
 from gateway.core.codec_pusher import encode_delivery
 from gateway.core.inputs import Reply
 from gateway.core.permissions import Identity
+from gateway.core.pusher_client_events import ClientEvent, published_of
 from gateway.core.pusher_closes import PusherClose
 from gateway.core.pusher_frames import Said
+from gateway.core.pusher_subscriptions import Subscription, subscription_of
 from gateway.core.session import REFUSED, STAYS, UNREADABLE, Outcome, Session, SessionConfig, State
 from warren import envelope
 from warren.address import user_room
@@ -51,7 +53,6 @@ from warren.pusher.gateway_events import GatewayEvent
 VERSIONS: Final = frozenset({"5", "6", "7"})
 # After so long without a message clients send a ping; ours, of the WebSocket, are more frequent.
 ACTIVITY_S: Final = 120
-EVENT_BYTES: Final = 10 * 1_024
 # Frames besides client events that are handled at once, and in how many ms as many more are; a client that
 # sends more is not read for a while.
 FRAMES: Final = 200
@@ -77,16 +78,6 @@ class Handshake:
     version: str
     refused: PusherClose | None = None
     says: str = ""
-
-
-class _Subscription(msgspec.Struct):
-    """One channel of a connection."""
-
-    channel: str
-    user: str  # whom the room knows
-    info: bytes = b""  # what the room shows of it, as JSON; empty: nothing
-    followed: bool = False  # the client is told who comes and goes
-    stood: Position | None = None  # where the room stood when this one came in
 
 
 _Handler = Callable[["PusherSession", Said, int], Outcome]
@@ -115,7 +106,7 @@ class PusherSession(Session):
         self._source = source
         self._handshake = handshake
         self._seen = source.apps  # as of which ``app`` is
-        self._subscriptions: dict[str, _Subscription] = {}  # by their rooms
+        self._subscriptions: dict[str, Subscription] = {}  # by their rooms
         self._frames = TokenBucket(FRAMES, FRAMES_PER_MS)
         self._events: TokenBucket | None = None  # who publishes nothing needs none
         self._ticked = 0.0
@@ -233,49 +224,12 @@ class PusherSession(Session):
         action = self._to_shard(join, first=first)
         return Outcome(said.event, [action], action.shard, action.envelope)
 
-    def _subscription(self, wanted: pusher_frames.Subscribe) -> tuple[str, _Subscription]:
+    def _subscription(self, wanted: pusher_frames.Subscribe) -> tuple[str, Subscription]:
         """Return the room of a channel and as whom to be there. Raises where the client may not."""
-        app, channel = self._app(), wanted.channel
+        app = self._app()
         if len(self._subscriptions) >= app.channels or self._pending.is_full(app.channels):
             raise ProtocolError(ErrorCode.TOO_MANY_ROOMS, f"At most {app.channels} channels a connection")
-        if channel.startswith(channels.USER_CHANNEL):
-            if not self._is_signed_in or app.user(channel[len(channels.USER_CHANNEL) :]) != self.user:
-                raise ProtocolError(ErrorCode.FORBIDDEN, "Sign in as this user before you subscribe")
-            return user_room(self.user), _Subscription(channel, self.user)
-        room = app.room(channel)
-        told = channels.place_of(room)
-        # What a room's name does not tell is told with its members.
-        named = told is None or not told.channel
-        if not channels.is_private(channel):
-            return room, self._of_nobody(channel, named=named)
-        presence = channels.is_presence(channel)
-        data = wanted.channel_data if presence else None
-        if presence and data is None:
-            raise ProtocolError(ErrorCode.FORBIDDEN, "channel_data: is missing")
-        self._check(signatures.of_channel(self.socket, channel, data), wanted.auth)
-        if data is None:
-            return room, self._of_nobody(channel, named=named)
-        ident, info = pusher_frames.member_of(data)
-        user = app.user(ident)
-        if user is None:
-            says = (
-                "channel_data: user_id is too long: with what is escaped it has at most about 90 characters"
-            )
-            raise ProtocolError(ErrorCode.INVALID_MESSAGE, says)
-        return room, _Subscription(channel, user, info, followed=True)
-
-    def _of_nobody(self, channel: str, *, named: bool) -> _Subscription:
-        user = channels.nobody(self._app().id)
-        if named:
-            return _Subscription(channel, user, msgspec.json.encode({"channel": channel}))
-        return _Subscription(channel, user)
-
-    def _check(self, text: str, auth: str | None) -> None:
-        if not auth:
-            raise ProtocolError(ErrorCode.FORBIDDEN, "auth: is missing")
-        if not self._app().has_granted(text, auth):
-            says = "auth: the signature does not hold: it is <key>:<HMAC-SHA256 in hex of socket_id:channel>"
-            raise ProtocolError(ErrorCode.FORBIDDEN, says)
+        return subscription_of(app, self.socket, self.user if self._is_signed_in else "", wanted)
 
     def _unsubscribe(self, said: Said, now_us: int) -> Outcome:
         channel = pusher_frames.data_of(said, pusher_frames.Unsubscribe).channel
@@ -343,42 +297,17 @@ class PusherSession(Session):
         channel, data = said.channel or "", pusher_frames.text_of(said)
         room = app.room(channel) if channels.is_channel(channel) else ""
         subscription = self._subscriptions.get(room)
-        if not app.client_events:
-            raise ProtocolError(ErrorCode.FORBIDDEN, "Client events are not enabled for this app")
-        if not channels.is_private(channel) or channels.is_encrypted(channel):
-            raise ProtocolError(
-                ErrorCode.FORBIDDEN, "Client events go to private and presence channels alone, not encrypted"
-            )
-        if subscription is None or subscription.stood is None:
-            raise ProtocolError(ErrorCode.NOT_JOINED, f"You are not subscribed to {channel}")
-        if not messages.is_name(said.event):
-            raise ProtocolError(ErrorCode.INVALID_MESSAGE, f"event: {messages.NAME_RULE}")
-        if len(data) > EVENT_BYTES or len(data.encode("utf-8", "replace")) > EVENT_BYTES:
-            raise ProtocolError(ErrorCode.MESSAGE_TOO_LARGE, f"data: at most {EVENT_BYTES} bytes")
-        told = channels.place_of(room)
-        long = channel if told is None or not told.channel else ""
-        try:
-            kind, payload = messages.message_of(said.event, data, long)
-        except UnicodeEncodeError:
-            raise ProtocolError(ErrorCode.INVALID_PAYLOAD, "data: is no text in UTF-8") from None
+        if subscription is not None and subscription.stood is None:
+            subscription = None  # no router has taken it in yet
         self._published += 1
-        published = envelope.Publish(
-            room,
-            kind,
-            payload,
-            now_us,
-            self.conn,
-            subscription.user,
-            f"{envelope.INTERNAL_ID}{self.conn}.{self._published:x}",
-            # What a cache channel keeps is its last event of a server.
-            ephemeral=channels.is_cache(channel),
-        )
+        name = f"{envelope.INTERNAL_ID}{self.conn}.{self._published:x}"
+        event = ClientEvent(said.event, channel, data)
+        published = published_of(app, event, room, subscription, (self.conn, name, now_us))
         shard = self._shard_of(room)
         actions: Actions = [Publish(published, shard)]
         if gateway_events.is_wanted(app, gateway_events.CLIENT_EVENT, channel):
-            actions.append(
-                self._told(gateway_events.CLIENT_EVENT, channel, said.event, data, subscription.user)
-            )
+            kind = gateway_events.CLIENT_EVENT
+            actions.append(self._told(kind, channel, said.event, data, published.user))
         return Outcome("client-event", actions, shard)
 
     def _told(self, kind: str, channel: str, name: str = "", data: str = "", user: str = "") -> TellWebhooks:
