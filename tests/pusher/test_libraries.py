@@ -13,8 +13,9 @@ from tests.faults.balancer import PLACES, Balancer
 from tests.support.eventually import eventually
 from tests.support.pods import Gateway, Pods
 from tests.support.ports import free_ports
-from tests.support.pusher import APPS
+from tests.support.pusher import APPS, KEY
 from tests.support.pusher_libraries import Clients, PythonBackend, fetched
+from tests.support.webhooks import WebhookBackend
 
 pytestmark = [pytest.mark.rabbit, pytest.mark.slow]
 
@@ -28,10 +29,11 @@ class Deployment:
         self.home = home
 
 
-async def deploy(pods: Pods, folder: Path, **env: str) -> Deployment:
+async def deploy(pods: Pods, folder: Path, webhook: str = "", **env: str) -> Deployment:
     home = fetched()
     apps = folder / "apps.yaml"
-    apps.write_text(APPS)
+    hooks = f"    client_events: true\n    webhooks: [{{url: '{webhook}'}}]\n"
+    apps.write_text(APPS.replace("    client_events: true\n", hooks) if webhook else APPS)
     shared = {"WARREN_PUSHER_APPS_FILE": str(apps), **env}
     ports = free_ports(2)
     for port in ports:
@@ -44,9 +46,12 @@ async def test_the_libraries_work_as_they_are(pods: Pods, tmp_path: Path) -> Non
     """Public, private, presence, encrypted and cache channels, client events, users, batches, exclusion of
     the sender, reads: each by the library's own call, over two gateways.
     """
-    deployed = await deploy(pods, tmp_path)
+    backend = WebhookBackend()
+    networks = "127.0.0.0/8"
+    deployed = await deploy(pods, tmp_path, backend.url, WARREN_ROUTER_WEBHOOK_NETWORKS=networks)
     left, right = (gateway.port for gateway in deployed.gateways)
     async with (
+        backend,
         Clients(deployed.home, deployed.ports[0]) as node,
         PythonBackend(deployed.home, deployed.ports[1]) as python,
     ):
@@ -114,6 +119,19 @@ async def test_the_libraries_work_as_they_are(pods: Pods, tmp_path: Path) -> Non
             told["error"] == {"code": 4009, "message": told["error"]["message"]}
             for told in errors(node, "ann")
         )
+
+        # webhooks: the libraries find them right
+        headers, text = backend.requests[0]
+        told = await node.do(
+            "webhook", headers={name.lower(): value for name, value in headers.items()}, body=text
+        )
+        assert told["valid"] is True
+        assert {"name": "channel_occupied", "channel": "news"} in told["events"]
+        signature = headers["X-Pusher-Signature"]
+        assert (
+            await python.call("validate_webhook", headers["X-Pusher-Key"], signature, text)
+        ) == json.loads(text)
+        assert (await python.call("validate_webhook", KEY, signature, text + " ")) is None
 
         # Laravel Echo
         await node.connected("dan", left, "4")

@@ -181,7 +181,8 @@ class App:
         "own",
         Choice(Users),
         "Whose the ids of users are: the app's `own`, or `shared` with all other users of "
-        "Warren, so that the user 7 of a channel is the user 7 of a token.",
+        "Warren, so that the user 7 of a channel is the user 7 of a token. Then whoever knows the "
+        "app's secret can speak and listen as any of these users, as whoever knows the key of tokens can.",
         example="shared",
     )
     origins: tuple[str, ...] = said(
