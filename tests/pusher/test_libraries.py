@@ -17,7 +17,8 @@ from tests.support.pusher import APPS, KEY
 from tests.support.pusher_libraries import Clients, PythonBackend, fetched
 from tests.support.webhooks import WebhookBackend
 
-pytestmark = [pytest.mark.rabbit, pytest.mark.slow]
+# on one worker, which fetches the libraries
+pytestmark = [pytest.mark.rabbit, pytest.mark.slow, pytest.mark.xdist_group("pusher")]
 
 
 class Deployment:

@@ -88,6 +88,15 @@ def test_a_changed_body_or_path_is_not_what_was_signed():
     assert judged(Request("GET", request.path, request.query, request.body)).status == 401
 
 
+def test_a_parameter_that_stands_there_twice_is_refused():
+    """Only one of them can have been signed, and the other would count."""
+    request = signed("GET", "/apps/1001/channels", query={"filter_by_prefix": "a"})
+    for more in ("filter_by_prefix=", "FILTER_BY_PREFIX=b", "auth_key=k"):
+        assert judged(Request("GET", request.path, f"{request.query}&{more}")).status == 401
+        assert judged(Request("GET", request.path, f"{more}&{request.query}")).status == 401
+    assert judged(Request("GET", request.path, f"{request.query}&info=user_count")).status == 401
+
+
 def test_a_disabled_app_may_do_nothing():
     """It is told so where its signature holds."""
     request = signed("GET", "/apps/off/channels", key="o")

@@ -126,9 +126,16 @@ _batches: Final = msgspec.json.Decoder(_Batch)
 def app_of(apps: Apps, request: Request) -> App | None:
     """Return whose request it is, as its path says, or the key where that does not."""
     if request.path.startswith("/users/"):
-        return apps.by_key.get(dict(parse_qsl(request.query)).get("auth_key", ""))
+        return apps.by_key.get((_query(request) or {}).get("auth_key", ""))
     found = _PARTS.fullmatch(request.path)
     return None if found is None else apps.by_id.get(found[1])
+
+
+def _query(request: Request) -> dict[str, str] | None:
+    """Return a request's parameters; None where one stands there twice: only one of them can be signed."""
+    pairs = [(name.lower(), value) for name, value in parse_qsl(request.query, keep_blank_values=True)]
+    query = dict(pairs)
+    return query if len(query) == len(pairs) else None
 
 
 def max_body(path: str) -> int:
@@ -138,8 +145,9 @@ def max_body(path: str) -> int:
 
 def refusal(app: App | None, request: Request, now_s: int) -> Refusal | None:
     """Return why a request is not let in; None where its signature holds."""
-    query = dict(reversed(parse_qsl(request.query, keep_blank_values=True)))
-    query = {name.lower(): value for name, value in query.items()}
+    query = _query(request)
+    if query is None:
+        return Refusal(401, "A parameter stands there twice, so it is not clear what was signed.")
     lacking = [
         name for name in ("auth_key", "auth_timestamp", "auth_version", "auth_signature") if name not in query
     ]
@@ -173,7 +181,7 @@ def call_of(app: App, request: Request, now_us: int, name: str) -> Call | Refusa
     found = _PARTS.fullmatch(request.path)
     inside = request.path[1:] if found is None else found[2]
     parts = [unquote(part) for part in inside.split("/")]
-    query = dict(parse_qsl(request.query, keep_blank_values=True))
+    query = _query(request) or {}
     wanted = tuple(part for part in query.get("info", "").split(",") if part)
     match request.method, parts:
         case "POST", ["events"]:
