@@ -5,6 +5,8 @@ import hmac
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.core.actions import (
     Close,
@@ -517,3 +519,67 @@ def test_webhooks_are_told_of_what_they_want():
     )
     rig.in_private("private-cache-a")
     assert len(rig.say("client-x", 1, "private-cache-a")) == 1
+
+
+NAMES = [
+    "news",
+    "private-a",
+    "presence-a",
+    "cache-a",
+    "#server-to-user-7",
+    "",
+    "a b",
+    "x" * 200,
+    "private-" + "=" * 190,
+]
+ANY = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5), lambda each: st.lists(each, max_size=3)
+)
+DATA = ANY | st.fixed_dictionaries(
+    {}, optional={"channel": st.sampled_from(NAMES) | ANY, "auth": ANY, "channel_data": ANY, "user_data": ANY}
+)
+FRAME = st.text(max_size=20) | st.fixed_dictionaries(
+    {
+        "event": st.sampled_from(
+            ["pusher:subscribe", "pusher:unsubscribe", "pusher:signin", "client-x", "pusher:x"]
+        )
+        | ANY
+    },
+    optional={"data": DATA | DATA.map(json.dumps), "channel": st.sampled_from(NAMES) | ANY},
+).map(json.dumps)
+
+
+@given(
+    st.lists(
+        st.one_of(FRAME, st.sampled_from(["private", "presence", "sign in", "joined", "left", "listed"])),
+        max_size=20,
+    )
+)
+def test_whatever_is_said_it_never_raises_and_nothing_follows_a_close(steps):
+    """Every answer is a frame, and a closed session has nothing more to do."""
+    rig, joins, closed = Rig(), [], False
+    for step in steps:
+        rig.now += 1
+        match step:
+            case "private":
+                actions = rig.private("private-a")
+            case "presence":
+                actions = rig.presence("presence-a", "7")
+            case "sign in":
+                actions = sign_in(rig, "7")
+            case "joined":
+                actions = rig.joined(joins[-1]) if joins else []
+            case "left":
+                room = joins[-1].envelope.room if joins else "pusher:shop:a"
+                actions = rig.session.answer(envelope.Left(CONN, room, "", "removed"))
+            case "listed":
+                actions = rig.session.listed(joins[-1].envelope.room if joins else "x", "{}")
+            case text:
+                actions = rig.session.receive(text, rig.now, 1).actions
+        assert not (closed and actions)
+        joins += [action for action in actions if isinstance(action, Join)]
+        frames(actions)
+        closed = closed or any(isinstance(action, Close) for action in actions)
+    rig.session.tick(rig.now)
+    rig.session.closed()
+    assert rig.session.rooms == ()
