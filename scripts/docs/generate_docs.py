@@ -190,10 +190,10 @@ def topology_page() -> str:
             "## Queues",
             "",
             (
-                f"Quorum queues and streams are durable; `{webhooks[0].name}` is there while a Pusher app has "
-                "webhooks; an exclusive queue belongs to one connection, has a new "
+                "Quorum queues and streams are durable; an exclusive queue belongs to one connection, has a new "
                 "name each time, and is deleted with the connection."
             ),
+            f"`{webhooks[0].name}` is there while a [Pusher app](pusher.md) has webhooks.",
             "",
             _row("queue", "kind", "arguments"),
             _row("---", "---", "---"),
