@@ -145,6 +145,7 @@ def topology_page() -> str:
         topology.router_queue("<router>", "<nonce>"),
     )
     replies = topology.replies_queue("<gateway>", "<nonce>")
+    webhooks = topology.webhooks_queue()
     last = topology.shards - 1
     # All shards are alike: the first stands for them.
     each = (topology.log,)
@@ -192,10 +193,14 @@ def topology_page() -> str:
                 "Quorum queues and streams are durable; an exclusive queue belongs to one connection, has a new "
                 "name each time, and is deleted with the connection."
             ),
+            f"`{webhooks[0].name}` is there while a [Pusher app](pusher.md) has webhooks.",
             "",
             _row("queue", "kind", "arguments"),
             _row("---", "---", "---"),
-            *(_queue_row(queue, shown(queue.name)) for queue in [*queues, gateway[0], replies[0], router[0]]),
+            *(
+                _queue_row(queue, shown(queue.name))
+                for queue in [*queues, webhooks[0], gateway[0], replies[0], router[0]]
+            ),
             "",
             "## Bindings",
             "",
@@ -210,7 +215,7 @@ def topology_page() -> str:
             _row("---", "---", "---"),
             *(
                 _binding_row(binding, keys.get(binding.queue, binding.key), shown(binding.queue))
-                for binding in [*bindings, *gateway[1], *replies[1], *router[1]]
+                for binding in [*bindings, *webhooks[1], *gateway[1], *replies[1], *router[1]]
             ),
             "",
         ]

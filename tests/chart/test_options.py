@@ -405,3 +405,27 @@ def test_the_chart_says_who_made_it() -> None:
     about = yaml.safe_load((CHART / "Chart.yaml").read_text())
     for field in ("home", "sources", "maintainers", "icon", "keywords", "kubeVersion", "description"):
         assert about[field], field
+
+
+def test_pusher_apps_are_mounted_and_routed() -> None:
+    """Gateways and routers read the same file from a secret, and what routes /ws routes /app too; without the
+    secret there is nothing of it.
+    """
+    rendered = chart(EVERYTHING)
+    for component in ("gateway", "router"):
+        assert environment(rendered, component)["WARREN_PUSHER_APPS_FILE"] == "/etc/warren/pusher/apps.yaml"
+        spec = one(rendered, "Deployment", component)["spec"]["template"]["spec"]
+        (volume,) = [each for each in spec["volumes"] if each["name"] == "pusher"]
+        assert volume["secret"]["secretName"] == "pusher-apps"
+        assert volume["secret"]["items"] == [{"key": "pusher.yaml", "path": "apps.yaml"}]
+        assert "WARREN_PUSHER_APPS_FILE" not in environment(chart(EXTERNAL), component)
+    more = 'pusher.existingSecret="apps"', "router.api.enabled=true"
+    for values, kind in (("ingress-values.yaml", "Ingress"), ("gateway-api-values.yaml", "HTTPRoute")):
+        assert "/app" in json.dumps(one(chart(CI / values, *more), kind)["spec"]["rules"])
+        assert "/app" not in json.dumps(one(chart(CI / values), kind)["spec"]["rules"])
+
+
+def test_pusher_apps_without_an_api_for_backends_are_refused() -> None:
+    """They could trigger nothing."""
+    with pytest.raises(RenderFailed, match=r"set router\.api\.enabled"):
+        chart(EXTERNAL, 'pusher.existingSecret="apps"')

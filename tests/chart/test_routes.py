@@ -82,7 +82,7 @@ def test_own_annotations_go_before_the_controllers() -> None:
 
 def test_each_host_leads_to_the_gateways() -> None:
     """An Ingress has one rule for each host, and one for any host where none is given; event streams and
-    posts go there too, unless that is not wanted.
+    posts go there too, unless that is not wanted, and the Pusher protocol where it is served.
     """
     rules = one(chart(CI / "ingress-values.yaml"), "Ingress")["spec"]["rules"]
     assert [rule["host"] for rule in rules] == ["chat.example.com", "www.example.com"]
@@ -94,7 +94,7 @@ def test_each_host_leads_to_the_gateways() -> None:
             ("/sse", "Exact"),
             ("/publish", "Exact"),
         ]
-    assert [path["path"] for path in any_host["http"]["paths"]] == ["/ws"]
+    assert [path["path"] for path in any_host["http"]["paths"]] == ["/ws", "/app"]
     for rule in [*rules, any_host]:
         for path in rule["http"]["paths"]:
             assert path["backend"]["service"]["port"] == {"name": "ws"}

@@ -888,6 +888,8 @@ export interface MembershipEvent {
   generation?: number;
   /** How many connections of the user are in the room after it: 0 is the last one's end. */
   connections?: number;
+  /** How many connections are in the room after it: 1 is the first one, 0 the last one's end. */
+  members?: number;
   /** When it happened, in ms since the Unix epoch. */
   at: number;
   /** Why one has gone: `left`, `gone` (its gateway has died), `removed`, `blocked`, `disconnected`, `replaced` or `revoked`. */

@@ -23,7 +23,7 @@ def test_every_variable_is_the_routers_own_or_shared():
     """Nothing that only the router reads is called as if both did; each has a meaning."""
     shared = {
         "WARREN_AMQP_URL", "WARREN_AMQP_HEARTBEAT_S", "WARREN_PREFIX", "WARREN_SHARDS", "WARREN_LOG_LEVEL",
-        "WARREN_LOG_FILE", "WARREN_NAMESPACES", "WARREN_AMQP_CA_FILE", "WARREN_AMQP_CERT_FILE", "WARREN_AMQP_KEY_FILE",
+        "WARREN_LOG_FILE", "WARREN_NAMESPACES", "WARREN_PUSHER_APPS_FILE", "WARREN_AMQP_CA_FILE", "WARREN_AMQP_CERT_FILE", "WARREN_AMQP_KEY_FILE",
         "WARREN_BROKER_NOTIFY_BYTES", "WARREN_BROKER_LOG_BYTES", "WARREN_BROKER_POD_BYTES", "WARREN_BROKER_DEAD_BYTES",
     }  # fmt: skip
     for variable in describe(RouterSettings):

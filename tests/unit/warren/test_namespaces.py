@@ -404,3 +404,23 @@ def test_a_schema_may_stand_in_a_file() -> None:
     with pytest.raises(SettingsError) as caught:
         Namespaces.parse([entry])
     assert caught.value.problems == ["namespaces[0].schemas.x: /x.json: files can't be read here"]
+
+
+def test_only_rules_for_pusher_channels_count_for_them():
+    """A rule for all rooms opens no channel: without one of their own it takes a token that names the room."""
+    own = {"name": "mine", "pattern": "pusher:shop:news", "join": "anyone"}
+    everything = {"name": "all", "pattern": "*", "join": "anyone", "presence": "off"}
+    namespaces = Namespaces.parse([everything, own])
+    assert namespaces.policy("chat:a").name == "all"
+    assert namespaces.policy("pusher:shop:news").name == "mine"
+    private = namespaces.policy("pusher:shop:private-a")
+    assert (private.name, private.join, private.publish, private.presence.mode) == (
+        "pusher",
+        "token",
+        "token",
+        "off",
+    )
+    presence = namespaces.policy("pusher:shop:presence-a")
+    assert (presence.join, presence.presence.mode, presence.presence.watch) == ("token", "users", "token")
+    assert namespaces.policy("pusher:shop:private-cache-a").history.age_s == 1_800
+    assert Namespaces().policy("pusher:").join == "token"

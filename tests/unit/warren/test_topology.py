@@ -180,3 +180,20 @@ def test_a_hook_has_a_key_of_its_own() -> None:
     assert {each.name: each.type for each in topology.exchanges()}[topology.hooks] == "topic"
     assert topology.hook_key("connect", "") == "connect"
     assert topology.hook_key("join", "chat") == "join.chat"
+
+
+def test_the_queue_of_webhooks_is_not_for_everybody():
+    """It is declared where it is needed, bounded, drops its oldest and goes when nobody needs it any more."""
+    topology = Topology("blue", 2)
+    queue, bindings = topology.webhooks_queue()
+    assert queue not in topology.queues()
+    assert (queue.name, queue.kind, queue.arguments["x-overflow"]) == (
+        "blue.pusher.webhooks",
+        "quorum",
+        "drop-head",
+    )
+    assert queue.arguments["x-expires"] == 3_600_000
+    assert [(each.exchange, each.key) for each in bindings] == [
+        ("blue.events", "room.joined"), ("blue.events", "room.left"), ("blue.events", "pusher.#"),
+    ]  # fmt: skip
+    assert topology.pusher_event("cache_miss") == "pusher.cache_miss"

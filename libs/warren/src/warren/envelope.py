@@ -594,6 +594,20 @@ _one_decoder: msgspec.msgpack.Decoder[Envelope] = msgspec.msgpack.Decoder(Envelo
 # but not acknowledged.
 INTERNAL_ID: Final = "~"
 
+# And one that a router gave to a backend's message which a connection is not to get: it names that.
+_SPARED: Final = "~!"
+
+
+def sparing(ident: str, connection: str) -> str:
+    """Return an internal id of a message that everyone in its room gets but this connection."""
+    return f"{_SPARED}{connection}!{ident}"
+
+
+def spared_of(ident: str) -> str:
+    """Return the connection that does not get the message of this id; empty: there is none."""
+    return ident[2:].partition("!")[0] if ident[:2] == _SPARED else ""
+
+
 # What an envelope costs on the bus besides its payload; an estimate, for the bounds of a batch.
 OVERHEAD_BYTES: Final = 160
 

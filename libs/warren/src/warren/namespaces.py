@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import yaml
@@ -34,6 +34,8 @@ from warren.errors import SettingsError
 from warren.message_rules import TYPE, TYPE_RULE
 from warren.message_schemas import NO_SCHEMAS, MessageSchemas, ReadFile, SchemasByType, with_files
 from warren.patterns import matches
+from warren.pusher.channels import PREFIX as PUSHER
+from warren.pusher.channels import is_cache, is_presence
 from warren.services import MAX_SERVICES, ServicePolicy, Services
 
 Join = Literal["anyone", "token"]
@@ -257,6 +259,11 @@ class RoomPolicy:
 
 
 DEFAULT_POLICY = RoomPolicy()
+# Rooms that are channels of the Pusher protocol: who may be there is what their app has signed, so it takes a
+# token that names them to come in by another way.
+PUSHER_POLICY = RoomPolicy("pusher", PUSHER + "*", join="token", publish="token")
+PUSHER_PRESENCE = replace(PUSHER_POLICY, presence=PresencePolicy("users", watch="token"))
+PUSHER_HISTORY = HistoryPolicy(age_s=1_800)  # of a channel that gives its last event to who comes
 
 
 class Namespaces:
@@ -296,10 +303,11 @@ class Namespaces:
 
     def _find(self, room: str) -> RoomPolicy:
         """Return the policy of ``room``; reached as ``policy(room)``, through the cache."""
+        pusher = room.startswith(PUSHER)  # no pattern that means other rooms opens these
         for policy in self.policies:
-            if matches(policy.pattern, room):
+            if matches(policy.pattern, room) and (not pusher or policy.pattern.startswith(PUSHER)):
                 return policy
-        return DEFAULT_POLICY
+        return _of_channel(room) if pusher else DEFAULT_POLICY
 
     @property
     def info_claims(self) -> tuple[str, ...]:
@@ -329,6 +337,12 @@ class Namespaces:
         if problems:
             raise SettingsError(problems)
         return cls(policies, services, connect_hook="connect" in hooks)
+
+
+def _of_channel(room: str) -> RoomPolicy:
+    channel = room[len(PUSHER) :].partition(":")[2]  # how it begins is told by any room
+    policy = PUSHER_PRESENCE if is_presence(channel) else PUSHER_POLICY
+    return replace(policy, history=PUSHER_HISTORY) if is_cache(channel) else policy
 
 
 def schema() -> Schema:

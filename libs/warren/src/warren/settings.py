@@ -26,6 +26,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_settings import SettingsConfigDict
 
 from warren.env import (
     HIDDEN,
@@ -60,8 +61,8 @@ from warren.urls import ESCAPES, FORM, BrokerAddress, WrongURL, check_listen_hos
 __all__ = [
     "EVERY_ADDRESS", "HIDDEN", "NONE", "SERVICE_PREFIXES", "SHARED_PREFIX",
     "BusSettings", "CommaList", "ListenHost", "LogSettings",
-    "NamespaceSettings", "ProbeSettings", "Settings", "Variable", "command_line", "describe", "environment",
-    "on_this_machine", "read", "report", "say_wrong", "variable",
+    "NamespaceSettings", "ProbeSettings", "PusherSettings", "Settings", "Variable", "command_line",
+    "describe", "environment", "on_this_machine", "read", "report", "say_wrong", "variable",
 ]  # fmt: skip
 
 EVERY_ADDRESS = "*"  # as a host to listen on: of IPv4 and of IPv6
@@ -305,8 +306,20 @@ class NamespaceSettings(Settings):
     )
 
 
+class PusherSettings(Settings):
+    """The Pusher protocol and API, for clients and backends that speak them already."""
+
+    model_config = SettingsConfigDict(env_prefix="WARREN_PUSHER_")
+
+    apps_file: str = variable(
+        "",
+        "File (YAML) with the apps of the Pusher protocol, their keys and secrets; gateways and routers read "
+        "it, and read it again when it changes. Empty: the protocol is not served.",
+    )
+
+
 # Known to every service, also to one that does not read them.
-_SHARED = (BusSettings, LogSettings, NamespaceSettings)
+_SHARED = (BusSettings, LogSettings, NamespaceSettings, PusherSettings)
 
 
 S = TypeVar("S", bound=Settings)

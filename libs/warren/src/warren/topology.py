@@ -15,7 +15,8 @@ publish that also goes to it; its guard exchange is locked to nobody, so it can 
                                                     what a gateway passes on to another one
     warren.routers  direct   key <router> | all   ▶ warren.router.<id>.<nonce>: guard exchange ▶ exclusive
                                                     queue, one per router connection
-    warren.events   topic    client.* room.* message.<type>.<room>: what backends bind themselves
+    warren.events   topic    client.* room.* message.<type>.<room>: what backends bind themselves;
+                             room.* and pusher.* ▶ warren.pusher.webhooks, where a Pusher app has webhooks
     warren.notify   topic    room.* user.* conn.* all ▶ warren.notify: quorum, single active consumer
     warren.control  topic    <verb>.<address>  ▶ warren.control: quorum; backends' commands
     warren.notify.dead, warren.dead  fanout           ▶ the queue of the same name: what could not be handled,
@@ -43,6 +44,7 @@ DEFAULT_PREFIX = "warren"
 DEFAULT_SHARDS = 4
 # A stream drops whole segments of its beginning.
 LOG_SEGMENTS = 16
+WEBHOOKS_EXPIRE_MS = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +265,30 @@ class Topology:
                 "x-consumer-disconnected-timeout": self.limits.disconnected_ms,
             },
         )
+
+    def pusher_event(self, kind: str) -> str:
+        """Return the routing key of what gateways tell of the Pusher protocol on the events exchange."""
+        return f"pusher.{kind}"
+
+    def webhooks_queue(self) -> tuple[Queue, tuple[Binding, ...]]:
+        """Return the queue of what the webhooks of Pusher apps tell, and its bindings: one consumer at a
+        time, so that order is kept. It is declared where an app has webhooks, and goes an hour after the last
+        consumer has. Where it overflows the oldest go: events hold up nothing.
+        """
+        name = f"{self.prefix}.pusher.webhooks"
+        queue = Queue(
+            name,
+            "quorum",
+            {
+                "x-single-active-consumer": True,
+                "x-max-length-bytes": self.limits.dead_bytes,
+                "x-overflow": "drop-head",
+                "x-expires": WEBHOOKS_EXPIRE_MS,
+                "x-consumer-disconnected-timeout": self.limits.disconnected_ms,
+            },
+        )
+        keys = (self.event("room.joined"), self.event("room.left"), self.pusher_event("#"))
+        return queue, tuple(Binding(self.events, name, key) for key in keys)
 
     def cancel_key(self, service: str) -> str:
         """Return the routing key by which a service is told that an answer is wanted no more."""

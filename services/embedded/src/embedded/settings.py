@@ -17,6 +17,7 @@ from warren.env import printable
 from warren.errors import SettingsError
 from warren.origins import LOCAL
 from warren.otel_env import otel_problems
+from warren.pusher_apps import apps_file_problems
 from warren.settings import NONE, environment, on_this_machine, read
 
 DEFAULT_PORT = 8080
@@ -145,4 +146,4 @@ def _port(text: str, problems: list[str]) -> int:
 
 
 def _keys(settings: GatewaySettings, _: Mapping[str, str]) -> list[str]:
-    return key_problems(settings.auth)
+    return [*key_problems(settings.auth), *apps_file_problems(settings.pusher)]

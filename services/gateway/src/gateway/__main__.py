@@ -15,6 +15,7 @@ from warren import lifecycle, logs, open_files
 from warren.bus.rabbit.bus import ConnectionTimes, RabbitBus
 from warren.errors import SettingsError
 from warren.otel_env import otel_problems
+from warren.pusher_apps import apps_file_problems
 from warren.settings import command_line, environment, say_wrong
 
 # What closing the bus and the ports may take after the drain's own deadline.
@@ -24,7 +25,11 @@ CLOSING_S = 5.0
 def main() -> int:
     """Run until a signal; return the exit code."""
     env = environment()
-    checks = (lambda settings, _: key_problems(settings.auth), otel_problems)
+    checks = (
+        lambda settings, _: key_problems(settings.auth),
+        otel_problems,
+        lambda settings, _: apps_file_problems(settings.pusher),
+    )
     settings = command_line("gateway", GatewaySettings, sys.argv[1:], env, checks)
     try:
         logs.configure("gateway", settings.log)

@@ -45,6 +45,9 @@ from gateway.shell.memory_limiter import MemoryLimiter
 from gateway.shell.one_messages import OneMessages
 from gateway.shell.pod_stats import PodStats
 from gateway.shell.publish_endpoint import PublishEndpoint
+from gateway.shell.pusher_connection import PusherContext
+from gateway.shell.pusher_events import PusherEvents
+from gateway.shell.pusher_presence import PusherPresence
 from gateway.shell.rejoining import Rejoining
 from gateway.shell.room_presence import RoomPresence
 from gateway.shell.room_reads import RoomReads
@@ -54,6 +57,7 @@ from gateway.shell.stream_posts import StreamPosts
 from gateway.shell.ticker import Ticker
 from gateway.shell.uplink import Uplink
 from gateway.shell.uplink_buffer import UplinkLimits
+from warren.address import connection_id
 from warren.batch import Pace
 from warren.bus import Bus
 from warren.clock import Clock, SystemClock
@@ -62,6 +66,7 @@ from warren.logs import event, get_logger
 from warren.metrics import GatewayMetrics
 from warren.own_queue import OwnQueue
 from warren.probes import Probes, Readiness
+from warren.pusher_apps import PusherAppsFile
 from warren.telemetry import Tracing
 
 # From being asked away for its age to being closed: a client needs a moment to come in elsewhere first.
@@ -196,12 +201,22 @@ class Gateway:
             ReadLimits(limits.read_bytes, limits.read_bytes_per_s),
             everyones(limits.pod_read_bytes_per_s),
         )
+        self._apps = PusherAppsFile(settings.pusher.apps_file)
+        # its lists are read in the name of a connection that there never is: their numbers begin with 1
+        nobody = connection_id(self.id, 0)
+        self._pusher_events = PusherEvents(bus, topology, self.metrics)
+        pusher = PusherContext(
+            self._apps,
+            PusherPresence(nobody, room_presence, self.hub, routers, self.clock, self.metrics),
+            self._pusher_events,
+        )
         sockets = SocketContext(
             OutboxLimits(limits.outbox_count, limits.outbox_bytes, limits.outbox_bytes // 4),
             Unknown(limits.unknown_message_bytes, limits.unknown_bytes),
             times.close_timeout_ms / 1_000,
             self._progress,
             self._memory,
+            pusher,
         )
         stats = PodStats(
             self.id, self.connections, self.hub, self.presence, self.readiness, self.clock, self.metrics
@@ -304,6 +319,7 @@ class Gateway:
         OSError for a port that can't be had.
         """
         await self._authenticator.start()
+        await self._apps.start()
         self._progress.start()
         self._ticker.start()
         await self.probes.start()
@@ -319,7 +335,9 @@ class Gateway:
         self.connections.cut()
         await self._server.stop()
         await self._hooks.stop()
+        await self._pusher_events.close()
         self._progress.stop()
         await self._link.stop()
         await self._authenticator.stop()
+        await self._apps.stop()
         await self.probes.stop()

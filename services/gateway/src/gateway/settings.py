@@ -23,6 +23,7 @@ from warren.settings import (
     LogSettings,
     NamespaceSettings,
     ProbeSettings,
+    PusherSettings,
     Settings,
     variable,
 )
@@ -487,6 +488,7 @@ class GatewaySettings(Settings):
     limits: LimitSettings = LimitSettings()
     times: TimeSettings = TimeSettings()
     hooks: HookSettings = HookSettings()
+    pusher: PusherSettings = PusherSettings()
 
     @property
     def grace_s(self) -> float:

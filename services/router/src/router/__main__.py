@@ -15,6 +15,7 @@ from warren.lifecycle import Part, run, serve
 from warren.logs import configure
 from warren.metrics import RouterMetrics
 from warren.otel_env import otel_problems
+from warren.pusher_apps import apps_file_problems
 from warren.settings import command_line, environment, say_wrong
 
 
@@ -37,7 +38,7 @@ async def _main(settings: RouterSettings, router_id: str) -> int:
 
 def main() -> int:
     """Run until a signal comes; return the exit code."""
-    checks = (otel_problems, key_file_problems)
+    checks = (otel_problems, key_file_problems, lambda settings, _: apps_file_problems(settings.pusher))
     settings = command_line("router", RouterSettings, sys.argv[1:], environment(), checks)
     router_id = new_router_id(settings.id)
     try:

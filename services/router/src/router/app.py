@@ -9,6 +9,7 @@ from functools import partial
 
 from router.core.peers import Peers, PeerTimes
 from router.core.placement import Placement
+from router.core.webhook_addresses import networks_of
 from router.settings import RouterSettings, new_router_id
 from router.shell.announcer import Announcer
 from router.shell.api_keys import ApiKeyFile
@@ -26,6 +27,8 @@ from router.shell.message_writer import MessageWriter
 from router.shell.notifications import NotificationLimits, Notifications
 from router.shell.peer_inbox import PREFETCH, PeerInbox
 from router.shell.peer_messages import PeerMessages
+from router.shell.pusher_api import PusherApi
+from router.shell.pusher_webhooks import PusherWebhooks
 from router.shell.readiness import RouterReadiness
 from router.shell.receipt_replies import ReceiptReplies
 from router.shell.retrying_publisher import RetryingPublisher
@@ -44,6 +47,7 @@ from warren.heartbeat import HeartbeatLoop
 from warren.metrics import RouterMetrics
 from warren.own_queue import OwnQueue
 from warren.probes import Probes, Readiness
+from warren.pusher_apps import PusherAppsFile
 from warren.telemetry import Tracing
 from warren.topology import Topology
 
@@ -137,13 +141,16 @@ class Router:
             ControlLimits(flow.notify_prefetch, flow.notify_bytes),
         )
         api = settings.api
+        self._apps = PusherAppsFile(settings.pusher.apps_file)
         self.http_api = HttpApi(
             context,
             self.control,
             ApiKeyFile(api.keys_file),
             HttpApiLimits(api.host, api.port, api.connections, flow.notify_bytes, api.admin),
             settings.namespaces.namespaces,
+            PusherApi(context, self.control, self._apps),
         )
+        self._webhooks = PusherWebhooks(context, self._apps, networks_of(settings.webhooks.webhook_networks))
 
         # coming and going
         self._announcer = Announcer(
@@ -194,6 +201,8 @@ class Router:
         await self.notifications.start()
         await self.answers.start()
         await self.control_queue.start()
+        await self._apps.start()
+        await self._webhooks.start()
         await self.http_api.start()
 
     async def stop(self) -> None:
@@ -202,6 +211,8 @@ class Router:
         """
         self.readiness.drain()
         await self.http_api.stop()
+        await self._webhooks.stop()
+        await self._apps.stop()
         await self.control_queue.stop()
         await self._writer.close()
         await self._handover.finish(self.settings.takeover.stop_deadline_ms / 2_000)

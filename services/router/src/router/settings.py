@@ -5,6 +5,7 @@ Only what the router alone reads begins with ``WARREN_ROUTER_``. Each group conf
 
 from __future__ import annotations
 
+import ipaddress
 import secrets
 
 from pydantic import field_validator, model_validator
@@ -18,6 +19,7 @@ from warren.settings import (
     LogSettings,
     NamespaceSettings,
     ProbeSettings,
+    PusherSettings,
     Settings,
     variable,
 )
@@ -187,6 +189,28 @@ class HttpApiSettings(Settings):
     )
 
 
+class WebhookSettings(Settings):
+    """The webhooks of Pusher apps."""
+
+    model_config = _PREFIX
+
+    webhook_networks: CommaList = variable(
+        (),
+        "Networks that webhooks of Pusher apps may go to besides public addresses, such as 10.0.0.0/8 for "
+        "backends in the same cluster; routers connect to no other.",
+    )
+
+    @field_validator("webhook_networks")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for each in value:
+            try:
+                ipaddress.ip_network(each)
+            except ValueError as error:
+                raise ValueError(f"{error}; write networks as 10.0.0.0/8") from None
+        return value
+
+
 class RouterSettings(Settings):
     """All of the router's settings."""
 
@@ -206,6 +230,8 @@ class RouterSettings(Settings):
     takeover: TakeoverSettings = TakeoverSettings()
     namespaces: NamespaceSettings = NamespaceSettings()
     api: HttpApiSettings = HttpApiSettings()
+    pusher: PusherSettings = PusherSettings()
+    webhooks: WebhookSettings = WebhookSettings()
     events: CommaList = variable(
         ("client", "room"),
         "Kinds of events for backends on the topic exchange: client, room, undelivered (messages for rooms "

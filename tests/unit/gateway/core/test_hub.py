@@ -9,7 +9,7 @@ from gateway.core.hub import Gap, Hub, Member
 from gateway.core.outbox import Outbox
 from gateway.core.recent_messages import RecentMessages
 from gateway.core.websocket.frames import JSON, MSGPACK, FrameSet
-from warren.envelope import Counts, CountsQuery, Deliver
+from warren.envelope import Counts, CountsQuery, Deliver, spared_of, sparing
 from warren.namespaces import Namespaces
 from warren.position import Position
 
@@ -61,6 +61,22 @@ def test_a_users_connections_are_found_in_whatever_rooms_they_are():
     hub.add(Member("g~3", "g-1", JSON, Outbox(LIMITS)))
     assert [member.id for member in hub.of_user("g-1")] == ["g~1", "g~3"]
     assert hub.of_user("nobody") == []
+
+
+def test_whom_a_backend_spares_does_not_get_its_message():
+    """Whether it comes by the chain or is read later; others do."""
+    hub = hub_with("g~1", "g~2")
+    spared = message(11, id=sparing("r1.c1", "g~2"))
+    hub.deliver([spared], 0)
+    assert (taken(hub, "g~1"), taken(hub, "g~2")) == (spelled(spared), b"")
+    late = Hub()
+    for conn in ("g~1", "g~2"):
+        late.add(Member(conn, conn, JSON, Outbox()))
+        late.enter("r", conn, Position("e", 11))
+        late.stand("r", conn, START)
+    late.give("r", ["g~1", "g~2"], [spared], 0, 0)
+    assert (taken(late, "g~1"), taken(late, "g~2")) == (spelled(spared), b"")
+    assert (spared_of(spared.id), spared_of("~r1.c1"), spared_of("m1"), spared_of("")) == ("g~2", "", "", "")
 
 
 def test_the_sender_gets_its_own_message_where_it_says_so():

@@ -6,6 +6,7 @@ import pytest
 
 from gateway.core import inputs
 from gateway.shell.connection import Connection
+from gateway.shell.pusher_connection import PusherConnection
 
 
 @pytest.mark.parametrize("kind", [kind for kind in typing.get_args(inputs.Input) if kind not in (str, bytes)])
@@ -15,5 +16,7 @@ def test_an_input_is_frozen(kind):
 
 
 def test_a_connection_handles_each_kind_of_input():
-    """And no other: there is one place for each."""
-    assert set(Connection._HANDLERS) == set(typing.get_args(inputs.Input))
+    """And no other: there is one place for each. Only those of the Pusher protocol follow a room."""
+    every = set(typing.get_args(inputs.Input))
+    assert set(PusherConnection._HANDLERS) == every
+    assert set(Connection._HANDLERS) == every - {inputs.MembersListed}

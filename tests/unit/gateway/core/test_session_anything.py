@@ -9,7 +9,7 @@ from gateway.core import codec_msgpack
 from gateway.core.actions import Close, Exit, Join, Leave, Publish, Query, Send
 from gateway.core.client_messages import Joined
 from gateway.core.session import Identity, Session, SessionConfig, State
-from gateway.core.websocket.frames import VARIANTS, message_frame
+from gateway.core.websocket.frames import PUSHER, VARIANTS, message_frame
 from warren import envelope
 from warren.namespaces import Namespaces, RateLimit, RoomPolicy
 from warren.position import Position
@@ -118,7 +118,8 @@ def test_nothing_raises_and_the_rules_hold(known, steps, msgpack):
             case Send(message):
                 if isinstance(message, Joined):
                     entered.add(message.room)
-                assert all(message_frame(message, variant, 5) for variant in VARIANTS)
+                # the Pusher protocol has no words for these
+                assert all(message_frame(message, variant, 5) for variant in VARIANTS if variant < PUSHER)
                 assert not getattr(message, "ref", "").startswith("~")
             case Publish() | Join() | Leave() | Query():
                 envelope.decode(envelope.encode([action.envelope]))

@@ -89,7 +89,10 @@ def test_what_a_user_shows_of_itself_is_told(log):
     log.batch(Join("a", "g1~1", "ann", info=b'{"name":"Ann"}', presence=PRESENCE_USERS))
     log.join("a", "g1~2", "bob")
     page = reads.members(reads.MembersRead("a", 5, ""), log.fold)
-    assert [each.info and bytes(each.info) for each in page.members] == [b'{"name":"Ann"}', None]
+    shown = [b"" if each.info is msgspec.UNSET else bytes(each.info) for each in page.members]
+    assert shown == [b'{"name":"Ann"}', b""]
+    # it is told again by the router that was asked
+    assert reads.joined(reads.MembersRead("a", 10, ""), [msgspec.json.encode(page)]) == page
 
 
 def test_a_room_with_too_many_is_told_of_by_numbers(log, monkeypatch):

@@ -294,7 +294,7 @@ def test_a_join_has_its_place_among_the_messages():
     assert outcomes == [
         Began(1, "g3", 1),
         FeedItem(2, ("g3",), Entered("g3~1", "a", Position("life-1", 0), "r1", since)),
-        BackendEvent(3, "room.joined", "a", AT, "g3~1", "eve", connections=1),
+        BackendEvent(3, "room.joined", "a", AT, "g3~1", "eve", connections=1, members=3),
         FeedItem(4, ("g1", "g2", "g3"), told(1, conn="g3~1", user="eve")),
         BackendEvent(5, "message", "a", AT + 1, "g3~1", "eve", "", told(1, conn="g3~1", user="eve")),
     ]
@@ -315,7 +315,7 @@ def test_a_leave_is_answered_where_it_asks():
     log.batch("g1", Join("b", "g1~1", "ann"))
     assert log.batch("g1", Leave(("a", "b", "no room"), "g1~1", "r")) == [
         FeedItem(1, ("g1",), Left("g1~1", "a", "r")),
-        BackendEvent(2, "room.left", "a", AT, "g1~1", "ann", "left"),
+        BackendEvent(2, "room.left", "a", AT, "g1~1", "ann", "left", members=1),
         FeedItem(3, ("g1",), Left("g1~1", "b", "r")),
         BackendEvent(4, "room.left", "b", AT, "g1~1", "ann", "left"),
         FeedItem(5, ("g1",), Left("g1~1", "no room", "r")),
@@ -397,11 +397,11 @@ def test_a_new_life_ends_the_one_before():
     """Its members are to join again; what they were is over first."""
     log = two_gateways()
     assert log.hello("g2", Join("a", "g2~1", "bob"), life=4) == [
-        BackendEvent(1, "room.left", "a", AT, "g2~1", "bob", "gone"),
+        BackendEvent(1, "room.left", "a", AT, "g2~1", "bob", "gone", members=1),
         Ended(2, "g2", 1, 1),
         Began(3, "g2", 4),
         FeedItem(4, ("g2",), Entered("g2~1", "a", Position("life-1", 0))),
-        BackendEvent(5, "room.joined", "a", AT, "g2~1", "bob", connections=1),
+        BackendEvent(5, "room.joined", "a", AT, "g2~1", "bob", connections=1, members=2),
     ]
     assert (log.fold.gateways["g2"], log.fold.ended) == ((4, 1), {"g2": (1, 1)})
 
@@ -814,16 +814,16 @@ def test_who_comes_and_goes_is_told_to_who_watches():
     log = watched()
     assert log.hello("g1", shown("g1~1", "ann", b"1"), shown("g1~2", "ann"))[1:] == [
         FeedItem(2, ("g1",), Entered("g1~1", "a", Position("life-1", 0), came_us=AT + 1)),
-        BackendEvent(3, "room.joined", "a", AT, "g1~1", "ann", connections=1),
+        BackendEvent(3, "room.joined", "a", AT, "g1~1", "ann", connections=1, members=1),
         PresenceChanged(4, "a", "ann", -1),
         FeedItem(5, ("g1",), Entered("g1~2", "a", Position("life-1", 0), came_us=AT + 2)),
-        BackendEvent(6, "room.joined", "a", AT, "g1~2", "ann", connections=2),
+        BackendEvent(6, "room.joined", "a", AT, "g1~2", "ann", connections=2, members=2),
         PresenceChanged(7, "a", "", -1),
     ]
     came = log.fold.offset
     assert log.batch("g1", Inform("a", "g1~2", b"2")) == [PresenceChanged(1, "a", "ann", came)]
     assert log.batch("g1", Leave(("a",), "g1~1"), Leave(("a",), "g1~2")) == [
-        BackendEvent(1, "room.left", "a", AT, "g1~1", "ann", "left", connections=1),
+        BackendEvent(1, "room.left", "a", AT, "g1~1", "ann", "left", connections=1, members=1),
         PresenceChanged(2, "a", "", -1),
         BackendEvent(3, "room.left", "a", AT, "g1~2", "ann", "left"),
         PresenceChanged(4, "a", "ann", came + 1),

@@ -109,7 +109,9 @@ def test_all_of_a_users_connections_as_of_this_place_are_dismissed(log):
     """On all gateways; the router that wrote the command is told how many."""
     assert log.command("disconnect", "@ann", reason="Bye") == [
         FeedItem(1, ("g1",), Dismissed("g1~1", 4006, "Bye")),
-        BackendEvent(2, "client.disconnected", "@ann", AT, "g1~1", "ann", "disconnected", connections=1),
+        BackendEvent(
+            2, "client.disconnected", "@ann", AT, "g1~1", "ann", "disconnected", connections=1, members=1
+        ),
         FeedItem(3, ("g2",), Dismissed("g2~1", 4006, "Bye")),
         BackendEvent(4, "client.disconnected", "@ann", AT, "g2~1", "ann", "disconnected"),
         CommandDone(5, "c", "@ann", "r1", b'{"connections":2}'),

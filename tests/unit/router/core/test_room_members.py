@@ -89,11 +89,11 @@ def test_nobody_is_lost_and_nobody_stays(steps):
 )
 def test_a_users_own_room_is_being_there_at_all(room, kind_of_coming, kind_of_leaving):
     """Events of a user's own room are those of the client."""
-    assert came(2, room, "g~1", "ann", 3, 5) == BackendEvent(
-        2, kind_of_coming, room, 5, "g~1", "ann", connections=3
+    assert came(2, room, "g~1", "ann", 3, 7, 5) == BackendEvent(
+        2, kind_of_coming, room, 5, "g~1", "ann", connections=3, members=7
     )
-    assert left(3, room, "g~1", "ann", 2, 5, "gone") == BackendEvent(
-        3, kind_of_leaving, room, 5, "g~1", "ann", "gone", connections=2
+    assert left(3, room, "g~1", "ann", 2, 6, 5, "gone") == BackendEvent(
+        3, kind_of_leaving, room, 5, "g~1", "ann", "gone", connections=2, members=6
     )
 
 

@@ -54,7 +54,9 @@ async def harness(monkeypatch):
 
 
 def joined(number):
-    return BackendEvent(number + 1, "room.joined", f"room{number}", 1_500_000, "g1~a", "ann", connections=2)
+    return BackendEvent(
+        number + 1, "room.joined", f"room{number}", 1_500_000, "g1~a", "ann", connections=2, members=3
+    )
 
 
 async def test_a_clients_events_say_who_and_where(harness):
@@ -66,14 +68,14 @@ async def test_a_clients_events_say_who_and_where(harness):
             "client.disconnected",
             {
                 "event_id": "life.3.1.9", "event": "client.disconnected", "connection": "g1~1f", "user": "ann", "room": "@ann",
-                "gateway": "g1", "generation": 31, "connections": 0, "at": 2_000, "reason": "gone",
+                "gateway": "g1", "generation": 31, "connections": 0, "members": 0, "at": 2_000, "reason": "gone",
             },
         ),
         (
             "room.joined",
             {
                 "event_id": "life.3.1.2", "event": "room.joined", "connection": "g1~a", "user": "ann", "room": "room1",
-                "gateway": "g1", "generation": 10, "connections": 2, "at": 1_500,
+                "gateway": "g1", "generation": 10, "connections": 2, "members": 3, "at": 1_500,
             },
         ),
     ]  # fmt: skip

@@ -56,6 +56,10 @@ class MembershipEvent(msgspec.Struct, omit_defaults=True, kw_only=True, frozen=T
         Count | None,
         says("How many connections of the user are in the room after it: 0 is the last one's end."),
     ] = None
+    members: Annotated[
+        Count | None,
+        says("How many connections are in the room after it: 1 is the first one, 0 the last one's end."),
+    ] = None
     at: At
     reason: Annotated[
         str,

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Annotated, Final, Literal
 
 import msgspec
-from msgspec import Meta, Raw
+from msgspec import UNSET, Meta, Raw, UnsetType
 
 from warren.contract.commands import CHANGES, Body, Result, RoomOrUser, UserName, Verb
 from warren.contract.fields import MESSAGE_ID_MAX, says
@@ -38,7 +38,9 @@ class Present(Result, frozen=True, kw_only=True):
 
     user: Annotated[str, says("The user's name.")]
     connections: Annotated[list[str], says("The user's connections in the room.")]
-    info: Annotated[Raw | None, says("What the room shows with the user, where it tells of users.")] = None
+    info: Annotated[Raw | UnsetType, says("What the room shows with the user, where it tells of users.")] = (
+        UNSET
+    )
 
 
 class PresencePage(Result, frozen=True, kw_only=True):

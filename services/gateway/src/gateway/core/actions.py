@@ -11,12 +11,22 @@ from gateway.core.client_messages import ServerMessage
 from gateway.core.hook_messages import HookQuery
 from warren import envelope
 from warren.errors import CloseCode
+from warren.pusher.gateway_events import GatewayEvent
 
 
 class Send(msgspec.Struct, frozen=True):
     """Send this message to the client, behind what waits for it."""
 
     message: ServerMessage
+
+
+class SendText(msgspec.Struct, frozen=True):
+    """Send this to the client, behind what waits for it; it is spelled already. ``kind`` is what it counts
+    as.
+    """
+
+    kind: str
+    text: bytes
 
 
 class Publish(msgspec.Struct, frozen=True):
@@ -104,6 +114,26 @@ class Inform(msgspec.Struct, frozen=True):
     shard: int
 
 
+class Follow(msgspec.Struct, frozen=True):
+    """Tell this connection who is in a room where it is the member ``user``, and each one who comes and goes
+    there, in the way of the Pusher protocol; or (``on`` False) not any more. Where there are ``limit``
+    members it has no place there.
+    """
+
+    room: str
+    shard: int
+    on: bool
+    user: str = ""
+    info: bytes = b""
+    limit: int = 0
+
+
+class TellWebhooks(msgspec.Struct, frozen=True):
+    """Have the webhooks of a Pusher app told of this."""
+
+    event: GatewayEvent
+
+
 class Seen(msgspec.Struct, frozen=True):
     """Have it said that the user has seen a room's messages up to here: soon, and with what else is seen
     there meanwhile.
@@ -164,7 +194,8 @@ class Close(msgspec.Struct, frozen=True):
 
 
 Action = (
-    Send | Publish | Withdraw | Join | Leave | Query | Watch | Inform | Seen | ReadPresence | Request
+    Send | SendText | Publish | Withdraw | Join | Leave | Query | Watch | Inform | Follow
+    | TellWebhooks | Seen | ReadPresence | Request
     | CancelRequest | Exit | Authenticate | Consult | Hold | Ping | Close
 )  # fmt: skip
 Actions = list[Action]

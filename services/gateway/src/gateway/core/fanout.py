@@ -17,7 +17,7 @@ from gateway.core.room import Room
 from gateway.core.websocket.frames import FrameSet
 from warren.address import EVERYONE
 from warren.delivery_counts import DeliveryCounts
-from warren.envelope import Deliver
+from warren.envelope import Deliver, spared_of
 from warren.position import Position
 
 
@@ -74,7 +74,7 @@ class Fanout:
                 room.seq = seq
                 if recent is not None:
                     counts = recent.put(message)
-            sender = message.conn
+            sender = message.conn or spared_of(message.id)
             own = sender in members and not message.include_sender
             if message.expires_ms and message.expires_ms < now_ms:
                 result.expired += 1
@@ -108,8 +108,9 @@ class Fanout:
                     expired.append((message, counts))
                 continue
             share.add(FrameSet(message, counts), index)
-            if message.conn and not message.include_sender and message.seq > own_upto:
-                senders.add(message.conn)
+            sender = message.conn or spared_of(message.id)
+            if sender and not message.include_sender and message.seq > own_upto:
+                senders.add(sender)
         takers: list[Member] = []
         given: list[str] = []
         for conn in conns:
@@ -126,7 +127,7 @@ class Fanout:
         self._put_shared(room, share, takers)
         for message, counts in expired:
             own = not message.include_sender and message.seq > own_upto
-            counts.expired += len(given) - (own and message.conn in given)
+            counts.expired += len(given) - (own and (message.conn or spared_of(message.id)) in given)
 
     def _go_on(self, room: Room, got: Position) -> None:
         """Go on from a message that is not the next one. Everyone's room takes its first position, and any
@@ -175,7 +176,7 @@ class Fanout:
         kept = [
             (frameset, index)
             for frameset, index in zip(share.framesets, share.places, strict=True)
-            if frameset.deliver.conn != conn
+            if (frameset.deliver.conn or spared_of(frameset.deliver.id)) != conn
             or frameset.deliver.include_sender
             or 0 < frameset.deliver.seq <= own_upto
         ]

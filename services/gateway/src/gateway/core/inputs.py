@@ -58,6 +58,13 @@ class ContactRefused(msgspec.Struct, frozen=True):
     room: str
 
 
+class MembersListed(msgspec.Struct, frozen=True):
+    """Who is in a room that this connection follows, as JSON; empty: there is no place for it there."""
+
+    room: str
+    data: str
+
+
 class Tick(msgspec.Struct, frozen=True):
     """It is ``now`` (monotonic seconds)."""
 
@@ -176,6 +183,7 @@ Input = (
     | TokenRefused
     | PresenceRead
     | ContactRefused
+    | MembersListed
     | Tick
     | Undelivered
     | Responded

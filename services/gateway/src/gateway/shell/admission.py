@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from aiohttp import hdrs, web
 
@@ -82,12 +82,17 @@ class Admission:
         """Return the origin of the page that asks ("": none said). Raises the refusal of one that may not
         connect.
         """
-        headers = request.headers
-        origin = ", ".join(headers.getall(hdrs.ORIGIN, ()))
-        if not origin_allowed(origin, headers.get(hdrs.HOST, ""), self.origins):
-            self._log_origin(request, origin)
+        if not self.origin_allowed(request, self.origins):
             raise self.refusal("origin", web.HTTPForbidden, ORIGIN_REFUSED)
-        return origin
+        return _origin(request)
+
+    def origin_allowed(self, request: web.Request, origins: Iterable[str]) -> bool:
+        """Say whether the page that asks is of these origins, or of our own; log it where it is not."""
+        origin = _origin(request)
+        if origin_allowed(origin, request.headers.get(hdrs.HOST, ""), origins):
+            return True
+        self._log_origin(request, origin)
+        return False
 
     def client(self, request: web.Request, protocol: str, token: str) -> ClientInfo:
         """Return what a request says of its client, who has brought this token."""
@@ -145,3 +150,7 @@ class Admission:
             self._connections.leave(name)
             self._connections.free()
             self._serving.discard(asyncio.current_task())
+
+
+def _origin(request: web.Request) -> str:
+    return ", ".join(request.headers.getall(hdrs.ORIGIN, ()))

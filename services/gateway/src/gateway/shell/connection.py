@@ -512,6 +512,9 @@ class Connection(Member):
             match action:
                 case actions.Send():
                     self._send(action.message)
+                case actions.SendText():
+                    self._context.metrics.messages_out(action.kind)
+                    self._write(frames.text_frame(action.text, self.variant))
                 case actions.Publish():
                     error = self._context.client_publisher.publish(action)
                     if error is not None:
@@ -533,6 +536,8 @@ class Connection(Member):
                     self._context.room_presence.saw(action.envelope, action.shard)
                 case actions.Watch() | actions.Inform() | actions.ReadPresence():
                     self._do_presence(action)
+                case actions.Follow() | actions.TellWebhooks():
+                    self._do_pusher(action)
                 case actions.Leave(grace=True):
                     self._context.leaving.leave(action.envelope, action.shard)
                 case actions.Leave():
@@ -594,6 +599,10 @@ class Connection(Member):
             metrics.errors(message.code if isinstance(message.code, ErrorCode) else "service")
         elif isinstance(message, client_messages.History | client_messages.Presence):
             self.charge(len(chunk))
+        self._write(chunk)
+
+    def _write(self, chunk: bytes) -> None:
+        """Put frames behind what waits for the client."""
         if self.outbox.lost:
             if self.session.state is State.CLOSED:
                 self._last_words += chunk
@@ -617,8 +626,16 @@ class Connection(Member):
             self._context.metrics.heartbeats_missed()
         elif code is CloseCode.TOO_SLOW:
             self._context.metrics.slow_disconnects()
-        self.transport.close(int(code), reason, last_words=self._last_words)
+        self.transport.close(self._code(code), reason, last_words=self._last_words)
         self.put(inputs.SocketLost())
+
+    def _code(self, code: CloseCode) -> int:
+        """Return the code that the client is closed with."""
+        return int(code)
+
+    def _do_pusher(self, action: actions.Follow | actions.TellWebhooks) -> None:
+        """Do what only a session of the Pusher protocol asks for."""
+        raise NotImplementedError
 
     def _failed(self, error: Exception) -> None:
         """End this connection for a fault of ours; what can't be closed in order is cut."""

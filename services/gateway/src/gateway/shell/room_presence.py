@@ -8,6 +8,7 @@ nothing and never waits.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Protocol
 
 from gateway.core.hub import Hub
 from gateway.core.inputs import EndRequested, PresenceRead
@@ -21,6 +22,25 @@ from warren.errors import CloseCode
 from warren.metrics import GatewayMetrics
 
 TYPE = "PRESENCE"
+
+
+class Follower(Protocol):
+    """Whoever wants to know what routers say of the presence in rooms, besides the watchers."""
+
+    def diff(self, diff: envelope.PresenceDiff) -> None:
+        """A room has changed."""
+
+    def page(self, page: envelope.PresencePage) -> None:
+        """A list was read."""
+
+    def renew(self, shard: int) -> None:
+        """Another router speaks for a shard."""
+
+    def doubt(self, shard: int) -> None:
+        """Something of a shard may not have been told to this gateway."""
+
+    def tick(self, now: float) -> None:
+        """Do what is due."""
 
 
 class RoomPresence:
@@ -43,6 +63,7 @@ class RoomPresence:
         self._routers = routers
         self._clock = clock
         self._metrics = metrics
+        self.follower: Follower | None = None
         metrics.waiting_from("presence_reads", lambda: watchers.reads)
         metrics.waiting_from("presence_pages_bytes", lambda: watchers.pages_bytes)
         metrics.waiting_from("seen_reports", lambda: len(self._seen))
@@ -94,6 +115,8 @@ class RoomPresence:
 
     def diff(self, diff: envelope.PresenceDiff) -> None:
         """Tell watchers what has changed in a room."""
+        if self.follower is not None:
+            self.follower.diff(diff)
         steps = self._watchers.diff(diff)
         if steps is None:
             self._metrics.drops("presence_unwatched")
@@ -102,6 +125,8 @@ class RoomPresence:
 
     def page(self, page: envelope.PresencePage) -> None:
         """Give out what a router has read."""
+        if self.follower is not None:
+            self.follower.page(page)
         now, ready = self._clock.monotonic(), self._watchers.ready
         self._do(self._watchers.page(page, now))
         if self._watchers.ready > ready:
@@ -110,10 +135,14 @@ class RoomPresence:
     def renew(self, shard: int) -> None:
         """Ask again for what was asked of a shard's router: another one speaks."""
         self._do(self._watchers.renew(shard, self._clock.monotonic()))
+        if self.follower is not None:
+            self.follower.renew(shard)
 
     def doubt(self, shard: int) -> None:
         """Something of a shard may not have been told to this gateway."""
         self._watchers.doubt(shard)
+        if self.follower is not None:
+            self.follower.doubt(shard)
 
     def watches(self, shard: int) -> list[envelope.Watch]:
         """Return what is watched in a shard, to be sent again by ``watch_again``."""
@@ -132,6 +161,8 @@ class RoomPresence:
     def tick(self, now: float) -> None:
         """Do what is due."""
         self._do(self._watchers.tick(now))
+        if self.follower is not None:
+            self.follower.tick(now)
         if len(self._seen):
             for shard, room in self._seen.shards().items():
                 self._do(self._watchers.probe(room, shard, now))

@@ -1,8 +1,9 @@
 """Server: the port that clients connect to. Refuses at the upgrade what can be refused there, else makes a
 connection and runs it.
 
-``/ws`` speaks ``warren.v1``, ``/ws/echo`` echoes, ``/websocket-stats`` counts. It checks no token (a browser
-could not see the close code of a refused upgrade) and keeps nothing of its own.
+``/ws`` speaks ``warren.v1``, ``/app/<key>`` the Pusher protocol, ``/ws/echo`` echoes, ``/websocket-stats``
+counts. It checks no token (a browser could not see the close code of a refused upgrade) and keeps nothing of
+its own.
 """
 
 from __future__ import annotations
@@ -17,13 +18,15 @@ from gateway.core.capacity import Capacity
 from gateway.core.client_limits import OutboxLimits
 from gateway.core.inputs import BrokerChanged
 from gateway.core.outbox import Outbox
+from gateway.core.pusher_closes import PusherClose
+from gateway.core.pusher_session import Handshake, PusherSession
 from gateway.core.session import Session
 from gateway.core.websocket import frames
 from gateway.core.websocket.deflate_negotiation import Deflate, negotiate
 from gateway.core.websocket.limited_reader import InboundLimits, Unknown
 from gateway.settings import ListenSettings
 from gateway.shell import websocket_upgrade
-from gateway.shell.admission import CLEAN_UP_S, FULL_SAYS, GOING, RETRY_AFTER_S, Admission
+from gateway.shell.admission import CLEAN_UP_S, FULL_SAYS, GOING, ORIGIN_REFUSED, RETRY_AFTER_S, Admission
 from gateway.shell.auth import MAX_TOKEN_BYTES, offered_grant, offered_token
 from gateway.shell.connection import ClientInfo, Connection, GatewayContext
 from gateway.shell.connections import Connections
@@ -32,12 +35,15 @@ from gateway.shell.event_loop_progress import EventLoopProgress
 from gateway.shell.memory_limiter import MemoryLimiter
 from gateway.shell.pod_stats import PodStats
 from gateway.shell.publish_endpoint import POSTS, post_max_bytes
+from gateway.shell.pusher_connection import PusherConnection, PusherContext
 from gateway.shell.websocket_transport import TransportContext, WebSocketTransport
 from warren.http_server import BODY_MAX_BYTES, HttpLimits, HttpServer
 
 # From this part of all sockets that it can have on the pod is not ready: clients go elsewhere before any is
 # turned away.
 FILES_FULL_PERCENT = 95
+PUSHER_PATH = "/app/{key}"
+PUSHER_BYTES = 64 * 1024  # of one message of a client of the Pusher protocol
 PAGE_BODY_BYTES = 512 * 1024  # what the routes beside ours may be sent; a page has them, in a trial
 REQUEST_TIMEOUT_S = 15.0  # how long a peer may take to send its request
 
@@ -71,6 +77,7 @@ class SocketContext:
     close_timeout_s: float
     progress: EventLoopProgress
     memory: MemoryLimiter
+    pusher: PusherContext | None = None  # None: that protocol is not served
 
 
 class Server:
@@ -97,6 +104,7 @@ class Server:
         )
         self._stats = stats
         self._routes = tuple(routes)
+        self._pusher = sockets.pusher
         self._files = Capacity(connections.capacity.sockets, FILES_FULL_PERCENT)
         self._http: HttpServer | None = None
         self.port = 0
@@ -108,6 +116,11 @@ class Server:
             [
                 web.get("/ws", self._ws, allow_head=False),
                 *([web.get("/ws/echo", self._echo, allow_head=False)] if self._settings.echo else []),
+                *(
+                    [web.get(PUSHER_PATH, self._app, allow_head=False)]
+                    if self._pusher and self._pusher.apps
+                    else []
+                ),
                 *(
                     [web.get("/websocket-stats", self._stats.show)]
                     if self._settings.stats == "external"
@@ -177,6 +190,36 @@ class Server:
             self._admission.begin(self._connections.next_id(), echo)
         return response
 
+    async def _app(self, request: web.Request) -> web.StreamResponse:
+        """Let in a client of the Pusher protocol. What it is refused for it is told by a close code, after
+        the upgrade: of a refused upgrade its libraries know nothing but to try again.
+        """
+        pusher, key = self._pusher, request.match_info["key"]
+        if pusher is None:
+            raise web.HTTPNotFound
+        app = pusher.apps.apps.by_key.get(key)
+        origins = app.origins if app is not None and app.origins else self._settings.origins
+        refused, says = None, ""
+        if not self._admission.origin_allowed(request, origins):
+            refused, says = PusherClose.UNAUTHORIZED, ORIGIN_REFUSED
+        elif app is not None and app.connections and pusher.connections.get(app.id, 0) >= app.connections:
+            refused = PusherClose.OVER_QUOTA
+        offer = self._check(request, origin=False)
+        with self._place(request, offer) as (transport, response):
+            version = request.query.get("protocol", "")
+            session = PusherSession(
+                self._connections.next_id(),
+                self._context.session,
+                self._context.namespaces,
+                pusher.apps,
+                Handshake(key, version, refused, says),
+            )
+            variant = frames.pusher_variant(offer.window)
+            client = self._client(request, offer)
+            connection = PusherConnection(session, transport, variant, client, self._context, pusher)
+            self._admission.begin(connection.id, connection)
+        return response
+
     @contextmanager
     def _place(
         self, request: web.Request, offer: Offer
@@ -195,9 +238,12 @@ class Server:
             raise
 
     def _open(self, request: web.Request, offer: Offer) -> tuple[WebSocketTransport, web.StreamResponse]:
-        sockets, is_client = self._sockets, request.path == "/ws"
+        sockets, is_client = self._sockets, request.path != "/ws/echo"
+        most = self._context.session.message_bytes
         limits = InboundLimits(
-            self._context.session.message_bytes, sockets.unknown if is_client else None, paced=is_client
+            most if request.path == "/ws" or not is_client else min(most, PUSHER_BYTES),
+            sockets.unknown if is_client else None,
+            paced=is_client,
         )
         transport = WebSocketTransport(Outbox(sockets.outbox), self._transport, limits, offer.deflate)
         try:
@@ -209,13 +255,16 @@ class Server:
             self._context.metrics.upgrades_refused("gone")
             raise web.HTTPBadRequest from None
 
-    def _check(self, request: web.Request) -> Offer:
-        """Return what of the upgrade is taken, and reserve a place. Raises the refusal."""
+    def _check(self, request: web.Request, *, origin: bool = True) -> Offer:
+        """Return what of the upgrade is taken, and reserve a place; ``origin`` False: that is judged by the
+        caller. Raises the refusal.
+        """
         headers = request.headers
         admission = self._admission
         if admission.draining:
             raise admission.refusal("draining", web.HTTPServiceUnavailable, GOING)
-        admission.check_origin(request)
+        if origin:
+            admission.check_origin(request)
         subprotocol = websocket_upgrade.choose_subprotocol(_offers(request)) if request.path == "/ws" else ""
         if subprotocol is None:
             spoken = ", ".join(websocket_upgrade.SPOKEN)

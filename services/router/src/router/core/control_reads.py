@@ -167,7 +167,7 @@ def members(read: MembersRead, fold: Fold) -> queries.PresencePage:
 
 def _present(user: str, connections: list[str], fold: Fold, room: str) -> queries.Present:
     shown = fold.presence.member(room, user)
-    info = msgspec.Raw(shown.info) if shown is not None and shown.info else None
+    info = msgspec.Raw(shown.info) if shown is not None and shown.info else msgspec.UNSET
     return queries.Present(user=user, connections=connections, info=info)
 
 

@@ -52,6 +52,7 @@ class BackendEvent(msgspec.Struct, frozen=True, gc=False):
     reason: str = ""
     message: wire.Deliver | None = None
     connections: int = 0  # of the user in that room, after it
+    members: int = 0  # connections in that room, after it
 
     @property
     def gateway(self) -> str:

@@ -550,7 +550,8 @@ class Fold:
         effects.append(FeedItem(len(effects) + 1, (gateway,), entered))
         if new:
             connections = self._rooms.connections(room, user)
-            effects.append(came(len(effects) + 1, room, conn, user, connections, at_us))
+            members = self._rooms.size(room)
+            effects.append(came(len(effects) + 1, room, conn, user, connections, members, at_us))
         if not everyone and self.version >= PRESENCE_VERSION:
             touched = self._presence.came(room, conn, user, join.presence, join.info, self._at)
             self._touched(room, touched, effects)
@@ -583,7 +584,8 @@ class Fold:
         """
         if room not in self._rooms:
             self._sequencer.rest(room)
-        effects.append(left(len(effects) + 1, room, conn, user, connections, at_us, reason))
+        members = self._rooms.size(room)
+        effects.append(left(len(effects) + 1, room, conn, user, connections, members, at_us, reason))
         self._touched(room, self._presence.went(room, conn, user, self._at), effects)
 
     # ── commands of backends ────────────────────────────────────────────────────────────────────────────────

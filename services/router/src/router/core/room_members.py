@@ -143,6 +143,10 @@ class RoomMembers:
         """Return the gateways that have a member of the room."""
         return self._targets.get(room, ())
 
+    def size(self, room: str) -> int:
+        """Return how many connections are in the room. It looks at each gateway that has any."""
+        return sum(map(len, self._rooms.get(room, {}).values()))
+
     def counts(self, room: str) -> tuple[int, int]:
         """Return how many users and how many connections are in the room. It looks at each of them, in large
         rooms only once.
@@ -247,19 +251,23 @@ def _walk(
             yield room, gateway, members
 
 
-def came(index: int, room: str, conn: str, user: str, connections: int, at_us: int) -> BackendEvent:
-    """Return the event of a member that has come, by which its user has so many ``connections`` in the room.
-    Being in its user's own room is being there at all.
+def came(
+    index: int, room: str, conn: str, user: str, connections: int, members: int, at_us: int
+) -> BackendEvent:
+    """Return the event of a member that has come, by which its user has so many ``connections`` in the room,
+    and the room so many ``members``. Being in its user's own room is being there at all.
     """
     kind: EventKind = "client.connected" if room[:1] == "@" else "room.joined"
-    return BackendEvent(index, kind, room, at_us, conn, user, connections=connections)
+    return BackendEvent(index, kind, room, at_us, conn, user, connections=connections, members=members)
 
 
 def left(
-    index: int, room: str, conn: str, user: str, connections: int, at_us: int, reason: str
+    index: int, room: str, conn: str, user: str, connections: int, members: int, at_us: int, reason: str
 ) -> BackendEvent:
     """Return the event of a member that has left, by which its user has so many ``connections`` in the room
-    still.
+    still, and the room so many ``members``.
     """
     kind: EventKind = "client.disconnected" if room[:1] == "@" else "room.left"
-    return BackendEvent(index, kind, room, at_us, conn, user, reason, connections=connections)
+    return BackendEvent(
+        index, kind, room, at_us, conn, user, reason, connections=connections, members=members
+    )

@@ -34,11 +34,14 @@ class ApiKeyFile:
         """Nothing is read before ``start``."""
         self.keys = ApiKeys()
         self._path = Path(path)
+        self._given = bool(path)
         self._stamp: _Stamp | None = None
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Read the file, and look at it again and again."""
+        """Read the file, and look at it again and again. Without one there are no keys."""
+        if not self._given:
+            return
         self.look()
         task = asyncio.get_running_loop().create_task(self._run(), name="api-keys")
         self._task = supervised(task)
@@ -98,7 +101,7 @@ def read_keys(path: Path) -> ApiKeys:
 def key_file_problems(settings: RouterSettings, _: Mapping[str, str]) -> list[str]:
     """Return what is wrong with the keys file, where the HTTP API is to be served (a check of settings)."""
     path, name = settings.api.keys_file, "WARREN_ROUTER_API_KEYS_FILE"
-    if not settings.api.port:
+    if not settings.api.port or (not path and settings.pusher.apps_file):
         return []
     if not path:
         return [f"{name}: is needed where WARREN_ROUTER_API_PORT is set"]

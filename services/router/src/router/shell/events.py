@@ -196,6 +196,7 @@ def _membership(id: str, emit: BackendEvent) -> MembershipEvent:  # noqa: A002 -
         gateway=emit.gateway,
         generation=emit.generation,
         connections=emit.connections,
+        members=emit.members,
         at=emit.at_us // 1_000,
         reason=emit.reason,
     )

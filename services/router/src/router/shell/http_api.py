@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, Protocol
@@ -24,11 +25,13 @@ from router.core.attempt_limits import Failures, KeyUse
 from router.core.control import Command, Given, max_body, parse_command, parse_query
 from router.core.control_problems import Problem, ProblemCode
 from router.core.openapi import document
+from router.core.pusher_api import max_body as max_pusher_body
 from router.core.verbs import VERBS, Verb
 from router.shell.admin_page import AdminPage
 from router.shell.audit import Audit
 from router.shell.control import Answer, Control
 from router.shell.http_problems import BUSY, HEADERS, full, not_allowed, refusal, trace_of, unread
+from router.shell.pusher_api import PusherApi
 from router.shell.router_context import RouterContext
 from warren import __version__
 from warren.contract.application_schemas import ApplicationSchemas
@@ -59,6 +62,8 @@ _BY_STATUS: Final = {
 
 _logger = get_logger("router.http_api")
 _encoder: Final = msgspec.json.Encoder()
+# What requests of the Pusher API count under; no key may be called so.
+PUSHER: Final = "/apps"
 _BY_PATH: Final = {f"/v1/{name}": verb for name, verb in VERBS.items()}
 
 
@@ -105,10 +110,12 @@ class HttpApi:
         keys: KeySource,
         limits: HttpApiLimits,
         namespaces: Namespaces = _NO_NAMESPACES,
+        pusher: PusherApi | None = None,
     ) -> None:
         """It listens from ``start`` on; until then ``keys`` may be replaced by others. The schemas of
-        ``namespaces`` are part of the AsyncAPI document.
+        ``namespaces`` are part of the AsyncAPI document; ``pusher`` is served beside it.
         """
+        self._pusher = pusher
         self.port = 0
         self._clock = context.clock
         self._metrics = context.metrics
@@ -176,6 +183,8 @@ class HttpApi:
         path = request.rel_url.raw_path
         reads = request.method in ("GET", "HEAD")
         verb = _BY_PATH.get(path)
+        if verb is None and self._pusher is not None and self._pusher.takes(path):
+            return await self._bounded(request, PUSHER, max_pusher_body(path), self._pusher.answer)
         if verb is None:
             return self._told(request, path, reads=reads)
         if request.method != "POST" and not (reads and verb.reads):
@@ -193,6 +202,28 @@ class HttpApi:
             self._open[key.name] -= 1
             if not self._open[key.name]:
                 del self._open[key.name]
+
+    async def _bounded(
+        self,
+        request: web.BaseRequest,
+        name: str,
+        most: int,
+        answer: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
+    ) -> web.StreamResponse:
+        """Have a request answered that has a protocol of its own, within the bounds of all."""
+        length = request.content_length
+        room = most if length is None else min(most, length)
+        if self._open[name] >= max(1, self._limits.connections // 2) or self._bytes + room > BODIES_BYTES:
+            return refusal(BUSY, request, close=True)
+        self._open[name] += 1
+        self._bytes += room
+        try:
+            return await answer(request)
+        finally:
+            self._bytes -= room
+            self._open[name] -= 1
+            if not self._open[name]:
+                del self._open[name]
 
     async def _done(self, request: web.BaseRequest, verb: Verb, key: ApiKey) -> web.StreamResponse:
         began = self._clock.monotonic()

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from struct import Struct
 from typing import Final
 
-from gateway.core import codec_json, codec_msgpack
+from gateway.core import codec_json, codec_msgpack, codec_pusher
 from gateway.core.client_messages import Codec, ServerMessage
 from gateway.core.sse import events
 from warren.delivery_counts import DeliveryCounts
@@ -46,16 +46,25 @@ MSGPACK_DEFLATE: Final = 3
 JSON_SMALL: Final = 4
 MSGPACK_SMALL: Final = 5
 EVENTS: Final = 6  # no WebSocket: the events of a stream (``core/sse``)
-VARIANTS: Final = (JSON, JSON_DEFLATE, MSGPACK, MSGPACK_DEFLATE, JSON_SMALL, MSGPACK_SMALL, EVENTS)
+PUSHER: Final = 7
+PUSHER_DEFLATE: Final = 8
+PUSHER_SMALL: Final = 9
+VARIANTS: Final = (
+    JSON, JSON_DEFLATE, MSGPACK, MSGPACK_DEFLATE, JSON_SMALL, MSGPACK_SMALL, EVENTS,
+    PUSHER, PUSHER_DEFLATE, PUSHER_SMALL,
+)  # fmt: skip
 
 # Below this deflate saves less than it costs.
 DEFLATE_MIN_BYTES: Final = 128
 _DEFLATE_LEVEL: Final = 3
 
-_CODECS: Final[tuple[Codec, Codec]] = (codec_json, codec_msgpack)
+_CODECS: Final[tuple[Codec, Codec, Codec]] = (codec_json, codec_msgpack, codec_pusher)
 # By variant: which codec, and in which window.
-_SPELLINGS: Final = (0, 0, 1, 1, 0, 1, 0)
-_WINDOWS: Final = (PLAIN, FULL_WINDOW, PLAIN, FULL_WINDOW, SMALL_WINDOW, SMALL_WINDOW, PLAIN)
+_SPELLINGS: Final = (0, 0, 1, 1, 0, 1, 0, 2, 2, 2)
+_WINDOWS: Final = (
+    PLAIN, FULL_WINDOW, PLAIN, FULL_WINDOW, SMALL_WINDOW, SMALL_WINDOW, PLAIN,
+    PLAIN, FULL_WINDOW, SMALL_WINDOW,
+)  # fmt: skip
 _FINAL = 0x80
 _COMPRESSED = 0x40
 _SHORT = Struct("!BB").pack
@@ -72,6 +81,11 @@ def variant_of(msgpack: bool, window: Window) -> Variant:
     if window == SMALL_WINDOW:
         return MSGPACK_SMALL if msgpack else JSON_SMALL
     return 2 * msgpack + (window == FULL_WINDOW)
+
+
+def pusher_variant(window: Window) -> Variant:
+    """Return the variant of a connection that speaks the Pusher protocol and negotiated this."""
+    return {PLAIN: PUSHER, FULL_WINDOW: PUSHER_DEFLATE}.get(window, PUSHER_SMALL)
 
 
 def codec_of(variant: Variant) -> Codec:
@@ -108,9 +122,17 @@ def message_frame(message: ServerMessage, variant: Variant, at_ms: int) -> bytes
     """
     codec = codec_of(variant)
     text = codec.encode(message, at_ms)
-    if variant == EVENTS:
-        return events.private(message, text)
-    return frame(text, codec.OPCODE, _WINDOWS[variant])
+    return events.private(message, text) if variant == EVENTS else _of_text(text, codec, variant)
+
+
+def text_frame(text: bytes, variant: Variant) -> bytes:
+    """Return the frame of a text that is spelled already."""
+    return frame(text, TEXT, _WINDOWS[variant])
+
+
+def _of_text(text: bytes, codec: Codec, variant: Variant) -> bytes:
+    """Return the frame of what a codec has spelled; nothing where it has no words for it."""
+    return frame(text, codec.OPCODE, _WINDOWS[variant]) if text else b""
 
 
 class FrameSet:
@@ -122,7 +144,7 @@ class FrameSet:
         """Build nothing yet. ``counts`` are the message's, where it is counted."""
         self.deliver = deliver
         self.counts = counts
-        self._texts: list[Chunk | None] = [None, None]
+        self._texts: list[Chunk | None] = [None, None, None]
         self._frames: list[Chunk | None] = [None] * len(VARIANTS)
 
     def bytes(self, variant: Variant) -> Chunk:
@@ -137,7 +159,7 @@ class FrameSet:
             if variant == EVENTS:
                 built = events.delivery(self.deliver, text)
             else:
-                built = frame(text, codec.OPCODE, _WINDOWS[variant])
+                built = _of_text(text, codec, variant)
             self._frames[variant] = built
         return built
 
