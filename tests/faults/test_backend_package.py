@@ -79,12 +79,19 @@ class Load:
                 self.sent += 1
             await asyncio.sleep(0.02)
 
+    def ended(self, ref: str) -> bool:
+        """Say whether a request has had its last word."""
+        said = [each for each in self.client.received if each.get("ref") == ref]
+        return any(each["type"] == "ERROR" or not each.get("more") for each in said)
+
     async def ask(self, service: str) -> None:
         """Ask one request after the other, and expect each answer."""
         for number in range(ASKED):
             ref = f"{service}-{number}"
             await self.client.send("REQUEST", service=service, id=ref, payload=number, timeout_ms=60_000)
-            answer = await self.client.expect("RESPONSE", ref=ref, timeout_s=40.0)
+            await eventually(lambda ref=ref: self.ended(ref), 60.0)
+            assert self.client.of_type("ERROR") == []
+            answer = await self.client.expect("RESPONSE", ref=ref)
             assert answer["payload"] == 2 * number
 
     async def stream(self, service: str) -> None:
@@ -92,7 +99,9 @@ class Load:
         for number in range(10):
             ref = f"{service}-{number}"
             await self.client.send("REQUEST", service=service, id=ref, timeout_ms=60_000)
-            parts = await self.client.expect_all("RESPONSE", 21, ref=ref, timeout_s=40.0)
+            await eventually(lambda ref=ref: self.ended(ref), 60.0)
+            assert self.client.of_type("ERROR") == []
+            parts = await self.client.expect_all("RESPONSE", 21, ref=ref)
             assert [part["payload"] for part in parts] == [*range(20), None]
 
     async def run(self, name: str, disturb: Callable[[], Coroutine[None, None, None]]) -> None:

@@ -124,11 +124,13 @@ class ServiceServer:
     async def _work(self, ident: str, job: Job, came_at: float) -> None:
         async with self._slots:
             if not any(delivery.alive for delivery in job.deliveries):
+                self._forget(ident, job)
                 return  # they come again by the new channel
             left_s = job.request.timeout_s
             if left_s is not None:
                 left_s -= time.monotonic() - came_at
                 if left_s <= 0:
+                    self._forget(ident, job)
                     job.finished = True  # its client waits no longer
                     return
                 job.request = replace(job.request, timeout_s=left_s)
