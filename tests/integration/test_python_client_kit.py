@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from tests.support.eventually import stretched
+from tests.support.eventually import TIME_FACTOR, stretched
 from tests.support.pods import ROOT
 
 pytest.importorskip("warren_conformance", reason="the conformance kit is not installed")
@@ -19,7 +19,9 @@ ADAPTER = ROOT / "tests/conformance_kit/adapters/python_client.py"
 def run(*options: str, overflow: str = "catch_up") -> str:
     """Run the kit with these options; return its report."""
     client = shlex.join([sys.executable, str(ADAPTER), overflow])
-    command = [sys.executable, "-m", "warren_conformance", "--client", client, *options]
+    # the other tests keep the machine busy meanwhile
+    pace = ["--patience", str(max(1.0, TIME_FACTOR)), "--parallel", "6"]
+    command = [sys.executable, "-m", "warren_conformance", "--client", client, *pace, *options]
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=stretched(300.0), check=False, cwd=ROOT
     )
