@@ -124,6 +124,8 @@ class MembershipEvent(TypedDict):
     generation: NotRequired[int]
     # How many connections of the user are in the room after it: 0 is the last one's end.
     connections: NotRequired[int]
+    # How many connections are in the room after it: 1 is the first one, 0 the last one's end.
+    members: NotRequired[int]
     # When it happened, in ms since the Unix epoch.
     at: int
     # Why one has gone: `left`, `gone` (its gateway has died), `removed`, `blocked`, `disconnected`,
