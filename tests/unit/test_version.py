@@ -27,12 +27,14 @@ def test_it_is_a_semantic_version() -> None:
 
 @pytest.mark.parametrize("member", MEMBERS, ids=lambda path: path.name)
 def test_each_member_takes_it_from_there(member: Path) -> None:
-    """A member's package has the version of the source, not one of its own."""
+    """A member's package has the version of the source; one that is built without the repository around it
+    repeats it.
+    """
     described = tomllib.loads((member / "pyproject.toml").read_text())
     assert "version" not in described["project"]
     assert described["project"]["dynamic"] == ["version"]
     source = member / described["tool"]["hatch"]["version"]["path"]
-    assert source.resolve() == ROOT / "libs/warren/src/warren/__init__.py"
+    assert re.findall(r'^__version__ = "(.*)"$', source.read_text(), re.MULTILINE) == [__version__]
 
 
 def test_the_chart_has_it() -> None:
@@ -44,12 +46,6 @@ def test_the_chart_has_it() -> None:
 def test_the_javascript_client_has_it() -> None:
     """Its package is released with the rest."""
     assert json.loads((ROOT / "clients/js/package.json").read_text())["version"] == __version__
-
-
-def test_the_python_backend_package_has_it() -> None:
-    """It is released with the rest, and its source can be built without the repository around it."""
-    text = (ROOT / "clients/backend_python/src/warren_backend/version.py").read_text()
-    assert re.findall(r'^__version__ = "(.*)"$', text, re.MULTILINE) == [__version__]
 
 
 def test_no_image_has_one_of_its_own() -> None:
