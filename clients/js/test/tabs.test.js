@@ -66,6 +66,8 @@ test("three tabs are one connection; each sees what others say, what its sibling
     ["hello", "from 0", "from 1", "bye"],
   ]);
   assert.equal(gateway.connections.length, 1);
+  // nothing had to be asked for again
+  assert.equal(gateway.received.filter(({ frame }) => frame.type === "JOIN" && frame.room === "r").length, 3);
   end(all);
 });
 
