@@ -52,27 +52,42 @@ def only(patterns: Sequence[str]) -> list[str]:
     return [word for pattern in patterns for word in ("--only", pattern)]
 
 
+async def judged(client: str, report: Path) -> list[str]:
+    """Have all of a client judged; return what was skipped. What fails is tried once more by itself: where
+    the machine stalls for seconds, a client that keeps to the rules is late all the same.
+    """
+    code, said = await kit("--client", client, "--json", str(report), "--parallel", "6", "--verbose")
+    results = await asyncio.to_thread(lambda: json.loads(report.read_text())["results"])
+    failed = [each["name"] for each in results if each["outcome"] not in ("passed", "skipped")]
+    if failed:
+        again, said_again = await kit("--client", client, "--parallel", "1", "--verbose", *only(failed))
+        assert again == 0, said + said_again
+    else:
+        assert code == 0, said
+    return [each["name"] for each in results if each["outcome"] == "skipped"]
+
+
 @pytest.mark.slow
 async def test_the_javascript_client_passes(tmp_path: Path) -> None:
     """All that it can do is held to the protocol: everything but MessagePack, and an application that pauses."""
     command = f"{node()} --experimental-websocket --no-warnings {JAVASCRIPT}"
-    report = tmp_path / "report.json"
-    code, said = await kit("--client", command, "--json", str(report), "--verbose")
-    assert code == 0, said
-    skipped = [
-        each["name"] for each in json.loads(report.read_text())["results"] if each["outcome"] == "skipped"
-    ]
-    assert skipped == ["msgpack", "msgpack-json-payload", "own-queue-is-bounded"], said
+    skipped = await judged(command, tmp_path / "report.json")
+    assert skipped == ["msgpack", "msgpack-json-payload", "own-queue-is-bounded"]
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(
-    not (ADAPTERS / "python_client.py").exists(), reason="the Python client has no adapter yet"
-)
-async def test_the_python_client_passes() -> None:
-    """All that it can do is held to the protocol."""
-    code, said = await kit("--client", PYTHON, "--verbose")
+async def test_the_python_client_passes(tmp_path: Path) -> None:
+    """All that it can do is held to the protocol: everything but MessagePack."""
+    skipped = await judged(PYTHON, tmp_path / "report.json")
+    assert skipped == ["msgpack", "msgpack-json-payload"]
+
+
+@pytest.mark.slow
+async def test_the_python_client_whose_queue_drops_the_oldest_passes() -> None:
+    """The other policy for a full queue is bounded, too, and says what is lost."""
+    code, said = await kit("--client", f"{PYTHON} drop_oldest", *only(["own-queue-is-bounded"]))
     assert code == 0, said
+    assert "1 passed, 0 failed" in said
 
 
 @pytest.mark.slow
