@@ -107,6 +107,11 @@ class RoomState:
         self._become(epoch, seq)
         return lost, held if "delivers_behind_gaps" in self._faults else []
 
+    def answered_again(self, payload: dict[str, Any]) -> None:
+        """A JOIN that was sent twice has its second answer, which may end the replay of the first."""
+        if not payload["recovered"] and "believes_the_first_replay" not in self._faults:
+            self._replay_to = 0
+
     def _become(self, epoch: str, seq: int) -> None:
         if epoch != self.epoch:
             self._acked.clear()

@@ -20,6 +20,7 @@ FOUND_BY = {
         "dropped-unnumbered",
         "gap-asks-and-holds-back",
         "gap-where-it-is",
+        "join-answered-twice",
         "own-ack-overtaken",
         "own-in-second-replay",
     },
@@ -30,6 +31,7 @@ FOUND_BY = {
         "epoch-unasked",
         "gap-for-good",
         "gap-where-it-is",
+        "join-answered-twice",
     },
     "sees_no_gaps": {
         "dropped-unnumbered",
@@ -37,6 +39,7 @@ FOUND_BY = {
         "gap-asks-and-holds-back",
         "gap-for-good",
         "gap-where-it-is",
+        "join-answered-twice",
         "own-in-second-replay",
     },
 }

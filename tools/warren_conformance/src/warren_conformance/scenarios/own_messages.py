@@ -91,7 +91,7 @@ async def own_in_second_replay(trial: Trial) -> None:
     await client.told("sent", "the client did not say that its message was accepted", tag="s1", ok=True)
     await connection.publish("chat:a")
     first = await connection.expect("JOIN", "the client did not JOIN again, although 12 is missing before 14")
-    await client.quiet(client.seconds("ack_ms") + 1.0)
+    await client.quiet(client.seconds("ack_ms") + 2.0)
     joins = connection.of("JOIN", "chat:a")
     await connection.answer(first)
     await client.delivers("chat:a", 12, 14)
