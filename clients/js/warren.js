@@ -909,7 +909,7 @@ var RoomPosition = class {
   }
   /** Whether a replay is in progress, so that missing messages may be on their way. */
   get isReplayed() {
-    return this.#replayed !== null && this.position !== null && this.position.seq < this.#replayed.seq;
+    return this.#replayed !== null && !has(this.position, this.#replayed);
   }
   /** Whether no further message can wait. */
   get isFull() {
@@ -924,29 +924,29 @@ var RoomPosition = class {
   /** An own message got its seq. */
   ack({ epoch, seq }) {
     if (!seq || this.position?.epoch !== epoch || seq <= this.position.seq) return;
-    this.#acked.add(seq);
-    if (this.#acked.size > REMEMBERED) this.#acked.delete(this.#acked.values().next().value);
+    remember(this.#acked, seq);
   }
   /** The server has withheld messages up to this seq, because the client reads too slowly. */
   withheld(seq) {
     if (this.position) this.#excuse({ epoch: this.position.epoch, seq });
   }
   /**
-   * Take a numbered message. Returns "new" (deliver it), "repeat" (seen already), "held" (until JOINED), "early" (held, because one
-   * before it is missing) or "own" (this client sent it). `isOwn`: this client sent it without asking for a copy; `isResent`: on more
-   * than one connection.
+   * Take a numbered message. Returns "new" (deliver it), "repeat" (seen already), "held" (until JOINED, or because one before it is
+   * missing) or "own" (this client sent it). `isOwn`: this client sent it without asking for a copy; `isResent`: on more than one
+   * connection.
    */
   take(message, isOwn, isResent = false) {
-    if (this.#has(message)) return "repeat";
-    const replay = this.#replayed?.epoch === message.epoch && message.seq <= this.#replayed.seq;
+    if (has(this.position, message)) return "repeat";
+    const replay = has(this.#replayed, message);
     if (this.#replayed && !this.asked) {
       this.#excuse({ epoch: message.epoch, seq: replay ? message.seq - 1 : this.#replayed.seq });
       if (!replay) this.#replayed = null;
     }
     if (this.position && (this.asked || !this.#follows(message))) {
-      this.#held.push(message);
+      if (isOwn && replay && !this.#echoes) this.ack(message);
+      else this.#held.push(message);
       if (this.#held.length > HELD) this.#held.shift();
-      return this.asked ? "held" : "early";
+      return "held";
     }
     this.#see(message);
     if (isOwn && !replay && !isResent) this.#echoes = true;
@@ -957,7 +957,7 @@ var RoomPosition = class {
     const found = [];
     while (!this.asked && this.#held.length) {
       const message = this.#held[0];
-      if (!this.#has(message)) {
+      if (!has(this.position, message)) {
         if (!this.#follows(message)) break;
         this.#see(message);
         found.push(message);
@@ -966,35 +966,56 @@ var RoomPosition = class {
     }
     return found;
   }
-  /** Apply JOINED. `gap`: messages were lost; `release`: held messages to deliver now, in order. */
+  /** Apply JOINED. Returns the held messages to deliver now, and the gaps where others are lost, in order. */
   joined({ epoch, seq, recovered, missed = 0, grant }) {
     if (grant) this.grant = grant;
-    const since = this.since;
     const held = this.#held;
+    const end = { epoch, seq: seq + missed };
     this.disconnect();
-    if (recovered) {
-      this.#see({ epoch, seq });
-      this.#replayed = { epoch, seq: seq + missed };
-      this.#held = held.filter((message) => message.epoch === epoch && message.seq > seq + missed);
-      return { gap: false, release: missed ? [] : this.following() };
-    }
-    const gap = since !== null && !this.#bridges(since, held, { epoch, seq });
-    const release = held.filter((message) => message.epoch === epoch || message.epoch === since?.epoch);
-    for (const message of release) this.#see(message);
-    if (!this.#has({ epoch, seq })) this.#see({ epoch, seq });
-    return { gap, release };
+    const found = recovered ? [] : this.#close(held, end);
+    if (recovered) this.#see({ epoch, seq });
+    this.#replayed = end;
+    this.#held = held.filter((message) => message.epoch === epoch && message.seq > end.seq);
+    return missed ? found : [...found, ...this.following()];
   }
-  /** Remove and return all held messages, because the JOIN was refused. */
+  /**
+   * Take another JOINED for a JOIN that was sent twice: the replay begins anew, or there is none any more. Returns whether nothing is lost
+   * by that.
+   */
+  again({ epoch, seq, recovered, missed = 0 }) {
+    const { since } = this;
+    const isKnown = since?.epoch === epoch && (recovered || seq <= since.seq);
+    this.#replayed = isKnown ? { epoch, seq: seq + missed } : null;
+    return isKnown;
+  }
+  /** Remove and return all held messages, and the gaps between them, because the JOIN was refused. */
   release() {
     const held = this.#held;
     this.disconnect();
-    for (const message of held) this.#see(message);
-    return held;
+    return held.length ? this.#close(held, held.at(-1)) : [];
   }
-  #has({ epoch, seq }) {
-    return this.position?.epoch === epoch && seq <= this.position.seq;
+  /** Nothing up to `end` comes any more: return what is held, and the gaps before, between and after, in order. */
+  #close(held, end) {
+    const found = [];
+    const reach = ({ epoch, seq }) => {
+      if (has(this.position, { epoch, seq })) return;
+      const { since } = this;
+      if (since && !this.#follows({ epoch, seq: seq + 1 })) found.push({ room: this.name, since, position: { epoch, seq } });
+      this.#see({ epoch, seq });
+    };
+    for (const message of held) {
+      const { epoch, seq } = message;
+      const isDue = epoch === end.epoch ? seq <= end.seq : epoch === this.position?.epoch;
+      if (!isDue || has(this.position, message)) continue;
+      reach({ epoch, seq: seq - 1 });
+      this.#see(message);
+      found.push(message);
+    }
+    reach(end);
+    return found;
   }
   #see({ epoch, seq }) {
+    if (has(this.position, { epoch, seq })) return;
     if (this.position?.epoch !== epoch) {
       this.#acked.clear();
       this.#excused = null;
@@ -1013,24 +1034,19 @@ var RoomPosition = class {
     const excused = this.#excused?.seq ?? 0;
     return seq <= this.#skip(Math.max(this.#skip(this.position.seq), excused)) + 1;
   }
-  #excuse({ epoch, seq }) {
-    if (this.#excused?.epoch !== epoch || this.#excused.seq < seq) this.#excused = { epoch, seq };
-  }
-  /** Whether held and own messages lead from `since` to `position` without a gap. */
-  #bridges(since, held, position) {
-    if (since.epoch !== position.epoch) return false;
-    let seq = since.seq;
-    for (const message of held) {
-      if (message.epoch !== position.epoch) return false;
-      if (message.seq === seq + 1) seq++;
-      seq = this.#skip(seq);
-    }
-    return seq >= position.seq;
+  #excuse(upTo) {
+    if (!has(this.#excused, upTo)) this.#excused = upTo;
   }
 };
+function remember(all, value) {
+  all.add(value);
+  if (all.size > REMEMBERED) all.delete(all.values().next().value);
+}
+function has(upTo, { epoch, seq }) {
+  return upTo?.epoch === epoch && seq <= upTo.seq;
+}
 
 // src/rooms.ts
-var REMEMBERED2 = 256;
 var Rooms = class {
   repeats = 0;
   #rooms = /* @__PURE__ */ new Map();
@@ -1073,8 +1089,7 @@ var Rooms = class {
   /** Want to be in a room. */
   want(name) {
     this.#left.delete(name);
-    const room2 = this.#room(name);
-    if (this.#owner.isOpen && !room2.asked) this.#outbox.add(this.#joinFor(room2));
+    this.#want(this.#room(name));
   }
   /** Want to be in a room no longer. */
   leave(name) {
@@ -1117,15 +1132,15 @@ var Rooms = class {
     const { epoch, seq, recovered, missed } = frame.payload;
     if (this.#left.has(name) || ref !== void 0 && !this.#rooms.has(name)) return;
     if (name === "*") {
-      return this.#owner.gap("*", null, { epoch, seq });
+      return this.#owner.gap({ room: name, since: null, position: { epoch, seq } });
     }
     const room2 = this.#room(name);
     if (ref === void 0) room2.isKept = true;
-    if ((ref ?? null) !== room2.asked) return;
-    const { since } = room2;
-    const { gap, release } = room2.joined(frame.payload);
-    if (gap) this.#owner.gap(name, since, { epoch, seq });
-    for (const message of release) this.#owner.hand(message);
+    if ((ref ?? null) !== room2.asked) {
+      if (!room2.again(frame.payload)) this.#want(room2);
+      return;
+    }
+    this.#pass(room2.joined(frame.payload));
     const joined = room2.last = { room: name, epoch, seq, recovered, missed, ...this.#owner.joined(frame) };
     this.#owner.entered(joined);
     for (const waiting of room2.waiting.splice(0)) waiting.resolve(joined);
@@ -1140,7 +1155,7 @@ var Rooms = class {
     if (!room2) return;
     if (reason === "unavailable") {
       this.#owner.stopped(name);
-      if (!room2.asked) this.#outbox.add(this.#joinFor(room2));
+      this.#want(room2);
     } else this.#forget(room2, new WarrenError("closed", `removed from ${name}${reason ? ` (${reason})` : ""}`), false, reason);
   }
   /** A numbered message has arrived. Returns whether it is to be passed on now. */
@@ -1150,15 +1165,14 @@ var Rooms = class {
     const entry = this.#outbox.get(message.id);
     const isOwn = message.sender === this.#owner.user && this.#isMine(message.id, entry);
     const verdict = room2.take(message, isOwn, entry?.resent || entry?.isRestored);
+    if (verdict === "new") return true;
     if (verdict === "repeat") this.repeats++;
-    if (verdict === "early") this.#miss(room2);
-    if (verdict === "own") this.goOn(room2.name);
-    return verdict === "new";
+    this.goOn(room2.name);
+    return false;
   }
   /** An own message, of which no copy was wanted, was accepted, or is given up. */
   sent(id, name, position = {}) {
-    this.mine.add(id);
-    if (this.mine.size > REMEMBERED2) this.mine.delete(this.mine.values().next().value);
+    remember(this.mine, id);
     this.get(name)?.ack(position);
   }
   /** A message was passed on: it is the last one of its room. */
@@ -1170,7 +1184,7 @@ var Rooms = class {
   goOn(name) {
     const room2 = this.get(name);
     if (!room2?.lacks) return;
-    for (const message of room2.following()) this.#owner.hand(message);
+    this.#pass(room2.following());
     if (room2.lacks) this.#miss(room2);
     else this.#timers.cancel(room2.name);
   }
@@ -1181,14 +1195,20 @@ var Rooms = class {
   }
   /** Messages of a room are missing. Ask for them, unless they are in flight, or may be own messages that are not acknowledged yet. */
   #miss(room2) {
-    if (room2.asked || !this.#owner.isOpen || isReserved(room2.name, this.#owner.user)) return;
+    if (isReserved(room2.name, this.#owner.user)) return;
     if ((room2.isReplayed || this.#outbox.hasSentTo(room2.name)) && !room2.isFull) {
       if (!this.#timers.has(room2.name)) this.#timers.after(room2.name, this.#options.gapMs, () => this.#ask(room2));
     } else this.#ask(room2);
   }
   #ask(room2) {
     this.#timers.cancel(room2.name);
-    if (room2.lacks && this.#owner.isOpen && this.#rooms.get(room2.name) === room2) this.#outbox.add(this.#joinFor(room2));
+    if (room2.lacks) this.#want(room2);
+  }
+  #want(room2) {
+    if (this.#owner.isOpen && !room2.asked) this.#outbox.add(this.#joinFor(room2));
+  }
+  #pass(found) {
+    for (const each of found) "seq" in each ? this.#owner.hand(each) : this.#owner.gap(each);
   }
   #joinFor(room2) {
     const id = this.#owner.id();
@@ -1216,7 +1236,7 @@ var Rooms = class {
     this.#timers.cancel(room2.name);
     this.#outbox.settle(room2.asked)?.reject(why);
     for (const joined of room2.waiting.splice(0)) joined.reject(why);
-    for (const message of room2.release()) this.#owner.hand(message);
+    this.#pass(room2.release());
   }
 };
 function isReserved(room2, user) {
@@ -1351,8 +1371,7 @@ var Session = class {
   forgot(room2, why, reason) {
     this.tell("forget", room2, why, reason);
   }
-  gap(room2, since, position) {
-    const gap = { room: room2, since, position };
+  gap(gap) {
     this.tell("gap", gap);
     this.emit("gap", gap);
   }

@@ -75,6 +75,11 @@ class ReferenceBase:
 
     def _join(self, state: RoomState) -> None:
         state.asked = self._id()
+        self._say_join(state)
+
+    def _say_join(self, state: RoomState) -> None:
+        assert self.link is not None
+        state.asked_at = self.link.now()
         payload: dict[str, Any] = {}
         if state.since is not None and not self.has("forgets_positions"):
             payload["since"] = state.since
@@ -121,6 +126,9 @@ class ReferenceBase:
                 is_waiting = pending.kind == "sent" and pending.sent_at is not None and not self._degraded
                 if is_waiting and self.link.now() - (pending.sent_at or 0.0) >= limit:
                     self._transmit(pending)
+            for state in self.rooms.values():
+                if state.asked is not None and self.link.now() - state.asked_at >= limit:
+                    self._say_join(state)
 
     def _watch(self) -> None:
         self._send({"type": "PRESENCE", "payload": {"watch": self.watched}, "id": self._id()})

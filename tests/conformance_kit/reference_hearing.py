@@ -138,6 +138,7 @@ class Hearing(ReferenceBase):
         if frame.get("ref") != state.asked or (
             self.has("ignores_unasked_joined") and state.epoch and not state.asked
         ):
+            state.answered_again(frame["payload"])
             return
         lost, deliver = state.joined(frame["payload"])
         if lost and not self.has("hides_gaps"):

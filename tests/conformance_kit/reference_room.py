@@ -15,7 +15,8 @@ class RoomState:
         self.name = name
         self.epoch: str | None = None
         self.seq = 0
-        self.asked: str | None = None  # the id of the unanswered JOIN
+        self.asked: str | None = None  # the id of the unanswered JOIN …
+        self.asked_at = 0.0  # … and when it was sent
         self.grant: str | None = None
         self.presence = False
         self.held: list[Frame] = []
@@ -63,6 +64,9 @@ class RoomState:
         if self.asked is not None and "delivers_while_it_asks" not in self._faults:
             self.held = [*self.held, frame][-HELD_MAX:]
             return []
+        is_copy = (
+            is_own and frame["seq"] > self._replay_to and "takes_second_replays_for_copies" in self._faults
+        )
         if self._replay_to and frame["epoch"] == self.epoch and "expired_is_a_gap" not in self._faults:
             in_replay = frame["seq"] <= self._replay_to
             self._excused = max(self._excused, frame["seq"] - 1 if in_replay else self._replay_to)
@@ -72,7 +76,7 @@ class RoomState:
             self.held = [*self.held, frame][-HELD_MAX:]
             return [frame] if "delivers_while_it_asks" in self._faults else []
         self._see(frame)
-        return ([] if is_own else [frame]) + self.following()
+        return ([] if is_own and not is_copy else [frame]) + self.following()
 
     def following(self) -> list[Frame]:
         """Return the held messages that are now in sequence."""
@@ -101,7 +105,12 @@ class RoomState:
         since = self.since
         lost = since is not None and since != {"epoch": epoch, "seq": seq}
         self._become(epoch, seq)
-        return lost, []
+        return lost, held if "delivers_behind_gaps" in self._faults else []
+
+    def answered_again(self, payload: dict[str, Any]) -> None:
+        """A JOIN that was sent twice has its second answer, which may end the replay of the first."""
+        if not payload["recovered"] and "believes_the_first_replay" not in self._faults:
+            self._replay_to = 0
 
     def _become(self, epoch: str, seq: int) -> None:
         if epoch != self.epoch:

@@ -3,14 +3,15 @@
  */
 import type { Deferred } from "./error.js";
 import type { JoinedPayload } from "./protocol.js";
-import type { Joined, Message, Position } from "./types.js";
+import type { Gap, Joined, Message, Position } from "./types.js";
 
-const REMEMBERED = 256; // own acknowledged seqs above the position
+const REMEMBERED = 256; // own acknowledged seqs above the position, or ids to recognise own messages by when a room is replayed
 const HELD = 256; // numbered messages that wait for missing ones before them
 
 /** A message that has its place in a room. */
 export type Numbered = Message & Position & { room: string };
-export type Verdict = "new" | "repeat" | "held" | "early" | "own";
+export type Found = (Numbered | Gap)[];
+export type Verdict = "new" | "repeat" | "held" | "own";
 
 export class RoomPosition {
   readonly name: string;
@@ -50,7 +51,7 @@ export class RoomPosition {
 
   /** Whether a replay is in progress, so that missing messages may be on their way. */
   get isReplayed(): boolean {
-    return this.#replayed !== null && this.position !== null && this.position.seq < this.#replayed.seq;
+    return this.#replayed !== null && !has(this.position, this.#replayed);
   }
 
   /** Whether no further message can wait. */
@@ -68,8 +69,7 @@ export class RoomPosition {
   /** An own message got its seq. */
   ack({ epoch, seq }: { epoch?: string; seq?: number }): void {
     if (!seq || this.position?.epoch !== epoch || seq <= this.position!.seq) return;
-    this.#acked.add(seq);
-    if (this.#acked.size > REMEMBERED) this.#acked.delete(this.#acked.values().next().value!);
+    remember(this.#acked, seq);
   }
 
   /** The server has withheld messages up to this seq, because the client reads too slowly. */
@@ -78,22 +78,23 @@ export class RoomPosition {
   }
 
   /**
-   * Take a numbered message. Returns "new" (deliver it), "repeat" (seen already), "held" (until JOINED), "early" (held, because one
-   * before it is missing) or "own" (this client sent it). `isOwn`: this client sent it without asking for a copy; `isResent`: on more
-   * than one connection.
+   * Take a numbered message. Returns "new" (deliver it), "repeat" (seen already), "held" (until JOINED, or because one before it is
+   * missing) or "own" (this client sent it). `isOwn`: this client sent it without asking for a copy; `isResent`: on more than one
+   * connection.
    */
   take(message: Numbered, isOwn: boolean, isResent = false): Verdict {
-    if (this.#has(message)) return "repeat";
-    const replay = this.#replayed?.epoch === message.epoch && message.seq <= this.#replayed!.seq;
+    if (has(this.position, message)) return "repeat";
+    const replay = has(this.#replayed, message);
     if (this.#replayed && !this.asked) {
       // messages come in order: those that a replay omits have expired, and one from after the replay ends it
       this.#excuse({ epoch: message.epoch, seq: replay ? message.seq - 1 : this.#replayed.seq });
       if (!replay) this.#replayed = null;
     }
     if (this.position && (this.asked || !this.#follows(message))) {
-      this.#held.push(message);
+      if (isOwn && replay && !this.#echoes) this.ack(message);
+      else this.#held.push(message);
       if (this.#held.length > HELD) this.#held.shift(); // the rest then closes no gap, and the gap is reported
-      return this.asked ? "held" : "early";
+      return "held";
     }
     this.#see(message);
     if (isOwn && !replay && !isResent) this.#echoes = true;
@@ -105,7 +106,7 @@ export class RoomPosition {
     const found: Numbered[] = [];
     while (!this.asked && this.#held.length) {
       const message = this.#held[0]!;
-      if (!this.#has(message)) {
+      if (!has(this.position, message)) {
         if (!this.#follows(message)) break;
         this.#see(message);
         found.push(message);
@@ -115,39 +116,61 @@ export class RoomPosition {
     return found;
   }
 
-  /** Apply JOINED. `gap`: messages were lost; `release`: held messages to deliver now, in order. */
-  joined({ epoch, seq, recovered, missed = 0, grant }: JoinedPayload): { gap: boolean; release: Numbered[] } {
+  /** Apply JOINED. Returns the held messages to deliver now, and the gaps where others are lost, in order. */
+  joined({ epoch, seq, recovered, missed = 0, grant }: JoinedPayload): Found {
     if (grant) this.grant = grant;
-    const since = this.since;
+    const held = this.#held;
+    const end = { epoch, seq: seq + missed };
+    this.disconnect();
+    const found = recovered ? [] : this.#close(held, end);
+    // if it is recovered, the missed messages come next, including most held ones
+    if (recovered) this.#see({ epoch, seq });
+    this.#replayed = end;
+    this.#held = held.filter((message) => message.epoch === epoch && message.seq > end.seq); // these wait
+    return missed ? found : [...found, ...this.following()];
+  }
+
+  /**
+   * Take another JOINED for a JOIN that was sent twice: the replay begins anew, or there is none any more. Returns whether nothing is lost
+   * by that.
+   */
+  again({ epoch, seq, recovered, missed = 0 }: JoinedPayload): boolean {
+    const { since } = this;
+    const isKnown = since?.epoch === epoch && (recovered || seq <= since.seq);
+    this.#replayed = isKnown ? { epoch, seq: seq + missed } : null;
+    return isKnown;
+  }
+
+  /** Remove and return all held messages, and the gaps between them, because the JOIN was refused. */
+  release(): Found {
     const held = this.#held;
     this.disconnect();
-    if (recovered) {
-      // the missed messages come next, including most held ones; later held ones wait
+    return held.length ? this.#close(held, held.at(-1)!) : [];
+  }
+
+  /** Nothing up to `end` comes any more: return what is held, and the gaps before, between and after, in order. */
+  #close(held: Numbered[], end: Position): Found {
+    const found: Found = [];
+    const reach = ({ epoch, seq }: Position) => {
+      if (has(this.position, { epoch, seq })) return;
+      const { since } = this;
+      if (since && !this.#follows({ epoch, seq: seq + 1 })) found.push({ room: this.name, since, position: { epoch, seq } });
       this.#see({ epoch, seq });
-      this.#replayed = { epoch, seq: seq + missed };
-      this.#held = held.filter((message) => message.epoch === epoch && message.seq > seq + missed);
-      return { gap: false, release: missed ? [] : this.following() };
+    };
+    for (const message of held) {
+      const { epoch, seq } = message;
+      const isDue = epoch === end.epoch ? seq <= end.seq : epoch === this.position?.epoch;
+      if (!isDue || has(this.position, message)) continue;
+      reach({ epoch, seq: seq - 1 });
+      this.#see(message);
+      found.push(message);
     }
-    const gap = since !== null && !this.#bridges(since, held, { epoch, seq });
-    const release = held.filter((message) => message.epoch === epoch || message.epoch === since?.epoch);
-    for (const message of release) this.#see(message);
-    if (!this.#has({ epoch, seq })) this.#see({ epoch, seq });
-    return { gap, release };
-  }
-
-  /** Remove and return all held messages, because the JOIN was refused. */
-  release(): Numbered[] {
-    const held = this.#held;
-    this.disconnect();
-    for (const message of held) this.#see(message);
-    return held;
-  }
-
-  #has({ epoch, seq }: Position): boolean {
-    return this.position?.epoch === epoch && seq <= this.position.seq;
+    reach(end);
+    return found;
   }
 
   #see({ epoch, seq }: Position): void {
+    if (has(this.position, { epoch, seq })) return;
     if (this.position?.epoch !== epoch) {
       this.#acked.clear();
       this.#excused = null;
@@ -169,19 +192,18 @@ export class RoomPosition {
     return seq <= this.#skip(Math.max(this.#skip(this.position.seq), excused)) + 1;
   }
 
-  #excuse({ epoch, seq }: Position): void {
-    if (this.#excused?.epoch !== epoch || this.#excused.seq < seq) this.#excused = { epoch, seq };
+  #excuse(upTo: Position): void {
+    if (!has(this.#excused, upTo)) this.#excused = upTo;
   }
+}
 
-  /** Whether held and own messages lead from `since` to `position` without a gap. */
-  #bridges(since: Position, held: Numbered[], position: Position): boolean {
-    if (since.epoch !== position.epoch) return false;
-    let seq = since.seq;
-    for (const message of held) {
-      if (message.epoch !== position.epoch) return false;
-      if (message.seq === seq + 1) seq++;
-      seq = this.#skip(seq);
-    }
-    return seq >= position.seq;
-  }
+/** Add to a set that is bounded: the oldest goes. */
+export function remember<Value>(all: Set<Value>, value: Value): void {
+  all.add(value);
+  if (all.size > REMEMBERED) all.delete(all.values().next().value!);
+}
+
+/** Whether a position of the same epoch is not above `upTo`. */
+function has(upTo: Position | null, { epoch, seq }: Position): boolean {
+  return upTo?.epoch === epoch && seq <= upTo.seq;
 }

@@ -7,11 +7,9 @@ import { controlFrame, type Frame } from "./encode.js";
 import type { AllOptions } from "./options.js";
 import type { Entry, Outbox, Waiting } from "./outbox.js";
 import type { JoinedFrame, JoinPresence, LeftFrame } from "./protocol.js";
-import { RoomPosition, type Numbered } from "./room_position.js";
+import { RoomPosition, remember, type Found, type Numbered } from "./room_position.js";
 import { Timers } from "./timers.js";
-import type { Joined, Message, Position } from "./types.js";
-
-const REMEMBERED = 256; // ids of own acknowledged messages, to recognise them when a room is replayed
+import type { Gap, Joined, Message } from "./types.js";
 
 /** What the rooms need of the client. */
 export interface RoomsOwner {
@@ -28,7 +26,7 @@ export interface RoomsOwner {
   entered(joined: Joined): void;
   /** We are no longer in this room: we have left it (null), or for this reason; `reason` is LEFT's. */
   forgot(room: string, why: WarrenError | null, reason?: string | null): void;
-  gap(room: string, since: Position | null, position: Position): void;
+  gap(gap: Gap): void;
   hand(message: Message): void;
 }
 
@@ -78,8 +76,7 @@ export class Rooms {
   /** Want to be in a room. */
   want(name: string): void {
     this.#left.delete(name);
-    const room = this.#room(name);
-    if (this.#owner.isOpen && !room.asked) this.#outbox.add(this.#joinFor(room));
+    this.#want(this.#room(name));
   }
 
   /** Want to be in a room no longer. */
@@ -130,15 +127,15 @@ export class Rooms {
     const { epoch, seq, recovered, missed } = frame.payload;
     if (this.#left.has(name) || (ref !== undefined && !this.#rooms.has(name))) return;
     if (name === "*") { // nobody joins this room, so nobody can ask for what was missed there
-      return this.#owner.gap("*", null, { epoch, seq });
+      return this.#owner.gap({ room: name, since: null, position: { epoch, seq } });
     }
     const room = this.#room(name);
     if (ref === undefined) room.isKept = true; // the server has put us there
-    if ((ref ?? null) !== room.asked) return; // only the answer to our own JOIN says what was missed
-    const { since } = room;
-    const { gap, release } = room.joined(frame.payload);
-    if (gap) this.#owner.gap(name, since, { epoch, seq });
-    for (const message of release) this.#owner.hand(message);
+    if ((ref ?? null) !== room.asked) { // only the answer to our own JOIN says what was missed
+      if (!room.again(frame.payload)) this.#want(room);
+      return;
+    }
+    this.#pass(room.joined(frame.payload));
     const joined = (room.last = { room: name, epoch, seq, recovered, missed, ...this.#owner.joined(frame) });
     this.#owner.entered(joined);
     for (const waiting of room.waiting.splice(0)) waiting.resolve(joined);
@@ -155,7 +152,7 @@ export class Rooms {
     if (reason === "unavailable") {
       // the room is still wanted: the JOIN is postponed while nobody can decide
       this.#owner.stopped(name);
-      if (!room.asked) this.#outbox.add(this.#joinFor(room));
+      this.#want(room);
     } else this.#forget(room, new WarrenError("closed", `removed from ${name}${reason ? ` (${reason})` : ""}`), false, reason);
   }
 
@@ -166,16 +163,15 @@ export class Rooms {
     const entry = this.#outbox.get(message.id);
     const isOwn = message.sender === this.#owner.user && this.#isMine(message.id, entry);
     const verdict = room.take(message, isOwn, entry?.resent || entry?.isRestored);
+    if (verdict === "new") return true;
     if (verdict === "repeat") this.repeats++;
-    if (verdict === "early") this.#miss(room);
-    if (verdict === "own") this.goOn(room.name);
-    return verdict === "new";
+    this.goOn(room.name);
+    return false;
   }
 
   /** An own message, of which no copy was wanted, was accepted, or is given up. */
   sent(id: string, name?: string, position: { epoch?: string; seq?: number } = {}): void {
-    this.mine.add(id);
-    if (this.mine.size > REMEMBERED) this.mine.delete(this.mine.values().next().value!);
+    remember(this.mine, id);
     this.get(name)?.ack(position);
   }
 
@@ -189,7 +185,7 @@ export class Rooms {
   goOn(name: string | undefined): void {
     const room = this.get(name);
     if (!room?.lacks) return;
-    for (const message of room.following()) this.#owner.hand(message);
+    this.#pass(room.following());
     if (room.lacks) this.#miss(room);
     else this.#timers.cancel(room.name);
   }
@@ -203,7 +199,7 @@ export class Rooms {
 
   /** Messages of a room are missing. Ask for them, unless they are in flight, or may be own messages that are not acknowledged yet. */
   #miss(room: RoomPosition): void {
-    if (room.asked || !this.#owner.isOpen || isReserved(room.name, this.#owner.user)) return;
+    if (isReserved(room.name, this.#owner.user)) return;
     if ((room.isReplayed || this.#outbox.hasSentTo(room.name)) && !room.isFull) {
       if (!this.#timers.has(room.name)) this.#timers.after(room.name, this.#options.gapMs, () => this.#ask(room));
     } else this.#ask(room);
@@ -211,7 +207,15 @@ export class Rooms {
 
   #ask(room: RoomPosition): void {
     this.#timers.cancel(room.name);
-    if (room.lacks && this.#owner.isOpen && this.#rooms.get(room.name) === room) this.#outbox.add(this.#joinFor(room));
+    if (room.lacks) this.#want(room);
+  }
+
+  #want(room: RoomPosition): void {
+    if (this.#owner.isOpen && !room.asked) this.#outbox.add(this.#joinFor(room));
+  }
+
+  #pass(found: Found): void {
+    for (const each of found) "seq" in each ? this.#owner.hand(each) : this.#owner.gap(each);
   }
 
   #joinFor(room: RoomPosition): Entry {
@@ -242,7 +246,7 @@ export class Rooms {
     this.#timers.cancel(room.name);
     this.#outbox.settle(room.asked)?.reject(why);
     for (const joined of room.waiting.splice(0)) joined.reject(why);
-    for (const message of room.release()) this.#owner.hand(message);
+    this.#pass(room.release());
   }
 }
 

@@ -18,7 +18,7 @@ import type {
 } from "./protocol.js";
 import type { Numbered } from "./room_position.js";
 import { Rooms } from "./rooms.js";
-import type { Joined, JoinOptions, Message, Options, Position, State, Welcome } from "./types.js";
+import type { Gap, Joined, JoinOptions, Message, Options, State, Welcome } from "./types.js";
 
 const NAMELESS = new Set(["invalid_format", "invalid_message"]); // codes of ERRORs for frames whose id the server could not read
 const TOLD = new Set(["message", "REQUEST", "RECEIPT"]); // kinds of entries whose promises report an ERROR
@@ -181,8 +181,7 @@ export class Session implements Host {
     this.tell("forget", room, why, reason);
   }
 
-  gap(room: string, since: Position | null, position: Position): void {
-    const gap = { room, since, position };
+  gap(gap: Gap): void {
     this.tell("gap", gap);
     this.emit("gap", gap);
   }

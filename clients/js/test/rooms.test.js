@@ -279,18 +279,6 @@ test("messages that arrived before JOINED can close the gap: no event if nothing
   assert.deepEqual(s.log.chats, ["m6"]);
 });
 
-test("a gap is reported before the messages after it", async () => {
-  const s = await inRoom();
-  const order = [];
-  s.client.on("gap", () => order.push("gap"));
-  s.client.on("CHAT", (message) => order.push(message.seq));
-  const next = await s.again();
-  next.chat("r", 7);
-  next.joined("r", { seq: 8 });
-  next.chat("r", 9);
-  assert.deepEqual(order, ["gap", 7, 9]);
-});
-
 test("the JOINs of a reconnect are sent before waiting messages", async () => {
   const s = await inRoom();
   s.client.send("CHAT", "r", "waits");

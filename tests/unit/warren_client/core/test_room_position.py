@@ -77,6 +77,16 @@ def test_own_messages_in_a_replay_are_not_handed_out() -> None:
     assert one.take(message(15), True) == "new"
 
 
+def test_a_replay_that_a_second_answer_ends_excuses_nothing() -> None:
+    """The server has begun anew, and sends no more of the first."""
+    one = room(11)
+    one.asked = "j"
+    one.joined(Joined("e1", 11, True, 3))
+    assert one.take(message(12), False) == "new"
+    one.repeated(Joined("e1", 14, False))
+    assert one.take(message(15), False) == "early"
+
+
 def test_what_a_replay_leaves_out_has_expired() -> None:
     """That is no gap."""
     one = room(11)

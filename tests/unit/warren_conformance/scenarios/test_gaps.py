@@ -13,16 +13,35 @@ FOUND_BY = {
         "gap-asks-and-holds-back",
         "grant-of-welcome",
     },
+    "delivers_behind_gaps": {"gap-where-it-is"},
     "delivers_while_it_asks": {
         "backoff-when-unreachable",
         "drain-cut-short",
         "dropped-unnumbered",
         "gap-asks-and-holds-back",
+        "gap-where-it-is",
+        "join-answered-twice",
         "own-ack-overtaken",
+        "own-in-second-replay",
     },
     "expired_is_a_gap": {"gap-expired-in-replay"},
-    "hides_gaps": {"epoch-on-return", "epoch-unannounced", "epoch-unasked", "gap-for-good"},
-    "sees_no_gaps": {"dropped-unnumbered", "epoch-unannounced", "gap-asks-and-holds-back", "gap-for-good"},
+    "hides_gaps": {
+        "epoch-on-return",
+        "epoch-unannounced",
+        "epoch-unasked",
+        "gap-for-good",
+        "gap-where-it-is",
+        "join-answered-twice",
+    },
+    "sees_no_gaps": {
+        "dropped-unnumbered",
+        "epoch-unannounced",
+        "gap-asks-and-holds-back",
+        "gap-for-good",
+        "gap-where-it-is",
+        "join-answered-twice",
+        "own-in-second-replay",
+    },
 }
 
 

@@ -7,7 +7,11 @@ from tests.conformance_kit.faults import found_by
 
 # fault ▶ all scenarios that fail
 FOUND_BY = {
-    "delivers_repeats": {"repeats-after-return", "repeats-are-dropped"},
+    "delivers_repeats": {
+        "own-in-second-replay",
+        "repeats-after-return",
+        "repeats-are-dropped",
+    },
     "drops_unnumbered": {"unnumbered"},
 }
 

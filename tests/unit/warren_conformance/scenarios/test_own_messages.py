@@ -7,8 +7,12 @@ from tests.conformance_kit.faults import found_by
 
 # fault ▶ all scenarios that fail
 FOUND_BY = {
-    "ack_moves_the_position": {"own-in-replay"},
+    "ack_moves_the_position": {
+        "own-in-replay",
+        "own-in-second-replay",
+    },
     "own_seq_is_a_gap": {"own-seq-by-ack"},
+    "takes_second_replays_for_copies": {"own-in-second-replay"},
 }
 
 

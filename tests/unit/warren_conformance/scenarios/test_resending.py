@@ -7,6 +7,7 @@ from tests.conformance_kit.faults import found_by
 
 # fault ▶ all scenarios that fail
 FOUND_BY = {
+    "believes_the_first_replay": {"join-answered-twice"},
     "counts_its_ids": {"ids-are-unique"},
     "forgets_refused_joins": {"join-refused-for-now"},
     "forgets_what_it_sent": {

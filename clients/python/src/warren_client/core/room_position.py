@@ -102,8 +102,9 @@ class RoomPosition:
 
     def repeated(self, joined: Joined) -> None:
         """A JOINED that nobody waits for any more, because the JOIN was sent again: what follows it was asked
-        for, although it may not be new.
+        for, although it may not be new. No earlier replay goes on.
         """
+        self._replayed = None
         if joined.recovered:
             self._repeated = Position(joined.epoch, joined.seq + joined.missed)
 

@@ -80,6 +80,39 @@ async def gap_for_good(trial: Trial) -> None:
 
 
 @scenario(
+    "gap-where-it-is",
+    "once, in order, or told: a gap is told between the messages before and after it",
+    SECTION,
+)
+async def gap_where_it_is(trial: Trial) -> None:
+    """Answer the JOIN of a gap with `recovered: false` at a seq above that of the message that was held back."""
+    client = await trial.client()
+    connection = await client.joins("chat:a", seq=11)
+    room = client.room("chat:a")
+    connection.hold("JOIN")
+    await connection.publish("chat:a")
+    room.publish()
+    client.tolerates("chat:a", 14)
+    await connection.publish("chat:a")
+    join = await _asked(connection, 12, "the client did not JOIN again, although 13 is missing before 14")
+    room.skip(6)
+    await connection.send(*room.joined(join.get("id")))
+    await connection.publish("chat:a")
+    await client.delivers("chat:a", 12, 21)
+    before, is_told = 11, False
+    for event in client.events:
+        if event["event"] == "gap":
+            is_told = True
+        elif event["event"] == "message" and event.get("room") == "chat:a":
+            if event["seq"] != before + 1 and not is_told:
+                raise Breach(
+                    f"the client delivered {event['seq']} after {before}, and told its application of no gap "
+                    "between them"
+                )
+            before, is_told = event["seq"], False
+
+
+@scenario(
     "gap-expired-in-replay",
     "between two messages of a room, seqs of expired messages may be missing in what a JOIN brings",
     SECTION,

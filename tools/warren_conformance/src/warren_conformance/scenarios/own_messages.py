@@ -73,3 +73,42 @@ async def own_in_replay(trial: Trial) -> None:
             "and so loses 12, which it never got"
         )
     await client.delivers("chat:a", 12, 14)
+
+
+@scenario(
+    "own-in-second-replay",
+    "a client that sends JOIN twice, because the first JOINED is late, gets messages twice, including its own",
+    SECTION,
+    times={"ack_ms": 500},
+)
+async def own_in_second_replay(trial: Trial) -> None:
+    """Answer a JOIN that was sent twice, with an own message of the client between the answers."""
+    client = await trial.client()
+    connection = await client.joins("chat:a", seq=11)
+    connection.hold("JOIN")
+    client.room("chat:a").publish()  # 12, which does not come by itself
+    await client.do("send", tag="s1", type="CHAT", room="chat:a", payload="one")
+    await client.told("sent", "the client did not say that its message was accepted", tag="s1", ok=True)
+    await connection.publish("chat:a")
+    first = await connection.expect("JOIN", "the client did not JOIN again, although 12 is missing before 14")
+    await client.quiet(client.seconds("ack_ms") + 2.0)
+    joins = connection.of("JOIN", "chat:a")
+    await connection.answer(first)
+    await client.delivers("chat:a", 12, 14)
+    if joins[-1] is first:
+        trial.note("the client waits for JOINED, and does not send JOIN again")
+        return
+    await client.do("send", tag="s2", type="CHAT", room="chat:a", payload="two")
+    await client.told("sent", "the client did not say that its message was accepted", tag="s2", ok=True)
+    for join in joins[joins.index(first) + 1 :]:
+        await connection.answer(join)
+    await connection.publish("chat:a")
+    await client.delivers("chat:a", 16)
+    if client.all_told("gap"):
+        raise Breach("the client told its application of a gap, although messages only came twice")
+    own = [seq for seq in (13, 15) if client.all_told("message", room="chat:a", seq=seq)]
+    if own == [15]:
+        raise Breach(
+            "the client delivered its own message 15, which the second replay has brought, and not 13, which both "
+            "have: it takes what was sent again for copies that somebody has asked for"
+        )

@@ -211,3 +211,48 @@ async def join_refused_for_good(trial: Trial) -> None:
     await client.quiet(0.5)
     if len(connection.of("JOIN", "chat:a")) + len(again.of("JOIN", "chat:a")) > 1:
         raise Breach("the client sent JOIN again for a room that was refused with retry: false")
+
+
+@scenario(
+    "join-answered-twice",
+    "`recovered: false`: there is a gap. No messages from before this position follow, also none of a replay",
+    "What the server sends",
+    times={"ack_ms": 500},
+)
+async def join_answered_twice(trial: Trial) -> None:
+    """End the replay of a JOIN that was sent twice with the second answer, which is `recovered: false`."""
+    client = await trial.client()
+    connection = await client.joins("chat:a", seq=11)
+    connection.hold("JOIN")
+    room = client.room("chat:a")
+    room.publish()  # 12, which does not come by itself
+    await connection.publish("chat:a")
+    first = await connection.expect("JOIN", "the client did not JOIN again, although 12 is missing before 13")
+    await client.quiet(client.seconds("ack_ms") + 2.0)
+    last = connection.of("JOIN", "chat:a")[-1]
+    if last is first:
+        trial.note("the client waits for JOINED, and does not send JOIN again")
+        await connection.answer(first)
+        await client.delivers("chat:a", 12, 13)
+        return
+    room.publish()
+    room.publish()
+    joined, twelve, *_ = room.joined(first.get("id"), {"epoch": room.epoch, "seq": 11})
+    await connection.send(joined, twelve)  # 13 to 15 are to follow
+    await client.delivers("chat:a", 12)
+    client.tolerates("chat:a", 13, 16)
+    await connection.send(*room.joined(last.get("id")))
+    await connection.publish("chat:a")
+    await client.settled()
+    if not client.all_told("gap"):
+        # it may ask what has become of them
+        asked = await connection.expect(
+            "JOIN",
+            "the client neither told its application of a gap nor sent JOIN, although the second JOINED has ended "
+            "the replay which the first had promised",
+            where=lambda frame: frame.get("id") != first.get("id"),
+        )
+        await connection.send(*room.joined(asked.get("id")))
+        await client.told("gap", "the client did not tell its application that messages were lost")
+    await connection.publish("chat:a")
+    await client.delivers("chat:a", 17)
