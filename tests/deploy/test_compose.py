@@ -209,9 +209,8 @@ async def test_the_page_is_served_with_all_that_it_names(page: str) -> None:
         seen[path] = kind
         if path.endswith(".js"):
             folder = path.rpartition("/")[0]
-            for name in re.findall(r'(?:from|import)\s+"([^"]+)"', text):
-                joined = name if name.startswith("/") else f"{folder}/{name}"
-                queue.append(re.sub(r"/[^/]+/\.\./|/\./", "/", joined))
+            for name in re.findall(r'(?:from|import)\s+"(\.[^"]+)"', text):
+                queue.append(re.sub(r"/[^/]+/\.\./|/\./", "/", f"{folder}/{name}"))
     assert "/js/warren.js" in seen
     assert set(seen.values()) <= {"text/javascript", "text/css", "image/svg+xml"}
     host = page.removeprefix("http://")

@@ -90,7 +90,7 @@ class Load:
             ref = f"{service}-{number}"
             await self.client.send("REQUEST", service=service, id=ref, payload=number, timeout_ms=60_000)
             await eventually(lambda ref=ref: self.ended(ref), 60.0)
-            assert self.client.of_type("ERROR") == []
+            assert [(each["ref"], each["payload"]) for each in self.client.of_type("ERROR")] == []
             answer = await self.client.expect("RESPONSE", ref=ref)
             assert answer["payload"] == 2 * number
 
@@ -100,7 +100,7 @@ class Load:
             ref = f"{service}-{number}"
             await self.client.send("REQUEST", service=service, id=ref, timeout_ms=60_000)
             await eventually(lambda ref=ref: self.ended(ref), 60.0)
-            assert self.client.of_type("ERROR") == []
+            assert [(each["ref"], each["payload"]) for each in self.client.of_type("ERROR")] == []
             parts = await self.client.expect_all("RESPONSE", 21, ref=ref)
             assert [part["payload"] for part in parts] == [*range(20), None]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from playwright.async_api import Browser, Page, async_playwright
-from tests.page.test_page import FLAGS
+from tests.page.conftest import FLAGS
 from tests.support.client import connect
 from tests.support.eventually import eventually
 from tests.support.gateways import House, gateway_settings, house

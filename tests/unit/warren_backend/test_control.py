@@ -29,6 +29,10 @@ CALLS: dict[str, dict[str, Any]] = {
     "history": {"address": "room.a", "limit": 5, "before": 9},
     "rooms": {"prefix": "a", "limit": 5},
     "status": {"users": ["ann"]},
+    "overview": {},
+    "samples": {"after": 5},
+    "gateways": {"limit": 5, "cursor": "c"},
+    "shards": {"limit": 5, "cursor": "c"},
     "explain": {"address": "room.a", "id": "m", "user": "ann"},
 }
 # What a method calls otherwise, or says itself.

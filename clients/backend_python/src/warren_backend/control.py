@@ -195,6 +195,26 @@ class Control:
         """Tell what became of a message, by its id."""
         return cast("contract.Explained", await self._ask("explain", {"id": id, "user": user}, address))
 
+    # ── how the installation is ─────────────────────────────────────────────────────────────────────────────
+
+    async def overview(self) -> contract.Installation:
+        """Tell how the whole installation is."""
+        return cast("contract.Installation", await self._ask("overview", {}))
+
+    async def samples(self, after: int = 0) -> contract.SampleList:
+        """Tell its figures of the last ten minutes; ``after``: only those from after this time, ms since the
+        Unix epoch.
+        """
+        return cast("contract.SampleList", await self._ask("samples", {"after": after}))
+
+    async def gateways(self, *, limit: int = 100, cursor: str = "") -> contract.GatewaysPage:
+        """Tell which gateways live: one page of them."""
+        return cast("contract.GatewaysPage", await self._ask("gateways", {"limit": limit, "cursor": cursor}))
+
+    async def shards(self, *, limit: int = 100, cursor: str = "") -> contract.ShardsPage:
+        """Tell who speaks for each shard: one page of them."""
+        return cast("contract.ShardsPage", await self._ask("shards", {"limit": limit, "cursor": cursor}))
+
     async def _change(
         self, verb: str, fields: Mapping[str, Any], address: str | None, ident: str | None
     ) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from warren_backend.backend import Backend
 from warren_backend.core import command, patterns, payloads
@@ -224,6 +224,18 @@ class Recording:
         return _nothing(verb, fields, address, ident)
 
 
+# How an installation is that has nothing but a router which says so.
+NO_INSTALLATION: Final[Mapping[str, Any]] = {
+    "version": "test",
+    "at": 0,
+    **dict.fromkeys(("connections", "users", "rooms", "members", "gateways", "waiting", "shards"), 0),
+    **dict.fromkeys(("in_rate", "out_rate", "error_rate"), 0.0),
+    "silent_shards": [],
+    "broker": "up",
+    "routers": [],
+}
+
+
 def _nothing(verb: str, fields: Mapping[str, Any], address: str | None, ident: str | None) -> dict[str, Any]:
     """Return what Warren answers where nobody is, and nothing was ever sent."""
     match verb:
@@ -235,6 +247,14 @@ def _nothing(verb: str, fields: Mapping[str, Any], address: str | None, ident: s
             return {"epoch": "test", "seq": 0, "messages": []}
         case "rooms":
             return {"rooms": []}
+        case "overview":
+            return dict(NO_INSTALLATION)
+        case "samples":
+            return {"every_ms": 2_000, "samples": []}
+        case "gateways":
+            return {"gateways": []}
+        case "shards":
+            return {"shards": []}
         case "status":
             return {"users": [{"user": user, "online": False} for user in fields["users"]]}
         case "explain":

@@ -13,9 +13,10 @@ from warren_backend.core.errors import CommandFailed
 from warren_backend.core.messages import Incoming, Outgoing
 
 # Verbs whose routing key has no address.
-UNADDRESSED: Final = frozenset({"batch", "broadcast", "rooms", "status"})
+_INSTALLATION: Final = frozenset({"overview", "samples", "gateways", "shards"})
+UNADDRESSED: Final = frozenset({"batch", "broadcast", "rooms", "status"}) | _INSTALLATION
 # Verbs that change nothing.
-QUERIES: Final = frozenset({"presence", "count", "history", "rooms", "status", "explain"})
+QUERIES: Final = frozenset({"presence", "count", "history", "rooms", "status", "explain"}) | _INSTALLATION
 
 
 class Commander(Protocol):
