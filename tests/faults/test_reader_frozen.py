@@ -91,7 +91,8 @@ async def write(bus: RabbitBus, life: int) -> None:
             return True
         return False
 
-    await eventually(once, 40.0)
+    # the broker believes for over a minute that a node which stands still is there
+    await eventually(once, 90.0)
 
 
 async def test_a_reader_on_a_node_that_stood_still_reads_from_another(
