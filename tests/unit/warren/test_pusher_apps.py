@@ -2,8 +2,9 @@
 
 import logging
 
-from warren.pusher_apps import LOOK_S, PusherAppsFile, apps_file_problems, read_apps
+from warren.pusher_apps import PusherAppsFile, apps_file_problems, read_apps
 from warren.settings import PusherSettings
+from warren.watched_file import LOOK_S
 
 GOOD = "apps: [{id: a, key: b, secret: 0123456789abcdef}]"
 

@@ -8,9 +8,10 @@ from tests.support.gateways import logged
 
 from router.core.api_keys import hash_of
 from router.settings import HttpApiSettings, RouterSettings
-from router.shell import api_keys
-from router.shell.api_keys import MAX_FILE_BYTES, ApiKeyFile, key_file_problems, read_keys
+from router.shell.api_keys import ApiKeyFile, key_file_problems, read_keys
+from warren import watched_file
 from warren.errors import SettingsError
+from warren.watched_file import MAX_FILE_BYTES
 
 
 def text(key):
@@ -26,7 +27,7 @@ def replace(path, content):
 
 async def test_a_file_that_is_replaced_is_read_again(tmp_path, monkeypatch):
     """The former key counts no more."""
-    monkeypatch.setattr(api_keys, "LOOK_S", 5 * MS)
+    monkeypatch.setattr(watched_file, "LOOK_S", 5 * MS)
     path = tmp_path / "keys.yaml"
     path.write_text(text(b"old"))
     keys = ApiKeyFile(str(path))
