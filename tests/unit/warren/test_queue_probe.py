@@ -24,7 +24,8 @@ async def test_it_is_unreachable_when_two_probes_in_a_row_come_back(between):
     nobody = Unroutable("?")
     bus.script("g1", nobody, None, nobody, between, nobody, nobody, nobody)
     queue_probe = QueueProbe(bus, "warren.egress", "g1")
-    assert [await queue_probe.unreachable() for _ in range(8)] == [
+    seen = [(await queue_probe.unreachable(), queue_probe.doubtful) for _ in range(8)]
+    assert [unreachable for unreachable, _ in seen] == [
         False,
         False,
         False,
@@ -34,3 +35,4 @@ async def test_it_is_unreachable_when_two_probes_in_a_row_come_back(between):
         True,
         False,
     ]
+    assert [doubtful for _, doubtful in seen] == [True, False, True, True, False, True, False, False]

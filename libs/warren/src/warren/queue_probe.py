@@ -28,6 +28,11 @@ class QueueProbe:
         self._key = key
         self._returned = 0
 
+    @property
+    def doubtful(self) -> bool:
+        """Whether the last probe was returned, and the one before was not."""
+        return self._returned > 0
+
     async def unreachable(self) -> bool:
         """Send one probe; True where it was returned for the second time in a row. Then the count begins
         anew. False also where the broker is away or confirms nothing.

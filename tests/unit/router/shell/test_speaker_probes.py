@@ -31,6 +31,7 @@ class Harness:
 @pytest_asyncio.fixture
 async def harness(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(module, "EVERY_S", 0.001)
+    monkeypatch.setattr(module, "AGAIN_S", 0.001)
     harness = Harness()
     yield harness
     harness.bus.release()
@@ -48,6 +49,15 @@ async def test_a_router_whose_queue_is_gone_is_dead_without_a_lease_ending(harne
     assert {(each.key, each.mandatory, each.persistent) for each in harness.bus.published} == {
         ("r2", True, False)
     }
+
+
+async def test_one_that_came_back_is_followed_by_another_at_once(harness, monkeypatch):
+    """A router that is gone is not believed in until the next one is due."""
+    monkeypatch.setattr(module, "EVERY_S", 3_600.0)
+    harness.bus.script("r2", Unroutable("?"), Unroutable("?"))
+    harness.probes._begin()
+    await eventually(lambda: harness.gone)
+    assert harness.gone == [("r2", 2)]
 
 
 @pytest.mark.parametrize("attribute", ["announced", "up", "blocked"])
