@@ -615,6 +615,8 @@ OVERHEAD_BYTES: Final = 160
 def size_of(envelope: Envelope) -> int:
     """Return about how many bytes this envelope takes in a batch."""
     match envelope:
+        case Ack():  # with the next, nearly all there are
+            return OVERHEAD_BYTES
         case Publish() | Deliver():
             return OVERHEAD_BYTES + len(envelope.payload)
         case Leave():
