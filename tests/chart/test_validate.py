@@ -21,7 +21,7 @@ BAD = {
     "gateway.terminationGracePeriodSeconds=44": r"44 is less than pause \(5\) \+ drain deadline \(30\) \+ "
     r"10 = 45",
     "router.terminationGracePeriodSeconds=24": r"24 is less than the stop deadline \(15\) \+ 10 = 25",
-    "router.replicas=5": "5 routers share 4 shards",
+    "router.replicas=5": "5 routers share 2 shards",
     "gateway.replicas=13": r"logBytes: 17 gateways .* 16777216 bytes each .* keeps 251658240; give "
     r"logBytes 304226851 or more",
     'gateway.autoscaling={"kind":"hpa","minReplicas":2,"maxReplicas":13}': "logBytes: 17 gateways",
@@ -80,7 +80,7 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
     [
         "gateway.terminationGracePeriodSeconds=45",
         "router.terminationGracePeriodSeconds=25",
-        "router.replicas=4",
+        "router.replicas=2",
         "gateway.replicas=12",  # and three more in a rollout
         "gateway.maxSurge=13",
         'gateway.settings={"WARREN_GATEWAY_UPLINK_BYTES":"83886080"}',

@@ -41,7 +41,7 @@ ArgumentValue = str | int | bool
 
 ALL = "all"  # the routing key that reaches every gateway (egress) or every router (routers)
 DEFAULT_PREFIX = "warren"
-DEFAULT_SHARDS = 4
+DEFAULT_SHARDS = 2
 # A stream drops whole segments of its beginning.
 LOG_SEGMENTS = 16
 WEBHOOKS_EXPIRE_MS = 3_600_000

@@ -50,6 +50,6 @@ def test_the_topology_page_names_all_that_is_declared() -> None:
         "warren.dead",
     ):
         assert f"`{name}`" in page
-    assert "| `warren.ingress` | `0 … 3` | `warren.log.0 … 3` |" in page
+    assert "| `warren.ingress` | `0 … 1` | `warren.log.0 … 1` |" in page
     assert "warren.log.1`" not in page
     assert "`warren.gateway.<gateway>.<nonce>`" in page
