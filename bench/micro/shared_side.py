@@ -1,4 +1,4 @@
-"""What both services use: envelopes, and the queue of what waits for a batch."""
+"""What both services use: envelopes, the queue of what waits for a batch, and metrics."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from warren import envelope as wire
 from warren.batch import Batch, BatchLimits
 from warren.batcher import Batcher
+from warren.metrics import GatewayMetrics
 
 AT_US = 1_800_000_000_000_000
 PAYLOAD = b'{"text":"' + b"x" * 170 + b'"}'
@@ -74,6 +75,39 @@ def batcher() -> Callable[[], object]:
     return lambda: loop.run_until_complete(walk())
 
 
+def count_in() -> Callable[[], object]:
+    """A message from a client is counted, with its bytes."""
+    metrics = GatewayMetrics()
+    return lambda: metrics.messages_in("CHAT", 250)
+
+
+def count_out(kind: str, trace: str = "") -> Callable[[], Callable[[], object]]:
+    """A message to 10 recipients is counted, and the time that it took."""
+
+    def make() -> Callable[[], object]:
+        metrics = GatewayMetrics()
+
+        def run() -> None:
+            metrics.messages_out(kind, 10)
+            metrics.hop_seconds("end_to_end", 0.0123, trace)
+
+        return run
+
+    return make
+
+
+def scrape() -> Callable[[], object]:
+    """A gateway that has counted a little of everything ▶ its exposition."""
+    metrics = GatewayMetrics()
+    for kind in ("CHAT", "TYPING", "ACK", "PRESENCE", "own.kind"):
+        metrics.messages_in(kind, 250)
+        metrics.messages_out(kind, 10)
+    for hop in ("uplink", "downlink", "end_to_end", "call"):
+        metrics.hop_seconds(hop, 0.0123, "0af7651916cd43dd8448eb211c80319c")
+        metrics.batch_size(hop, 3)
+    return lambda: metrics.render("application/openmetrics-text;version=1.0.0")
+
+
 BENCHES: dict[str, Callable[[], Callable[[], object]]] = {
     "envelope encode, 1 message": encode_one,
     "envelope encode, 32 messages": encode_many,
@@ -81,4 +115,9 @@ BENCHES: dict[str, Callable[[], Callable[[], object]]] = {
     "envelope decode, 32 messages": decode_many,
     "batch, 32 in and out": batch,
     "batcher, 32 offered and sent": batcher,
+    "metrics, a message in": count_in,
+    "metrics, a message out": count_out("CHAT"),
+    "metrics, a message out of a client's own type": count_out("own.kind"),
+    "metrics, a sampled message out": count_out("CHAT", "0af7651916cd43dd8448eb211c80319c"),
+    "metrics, a scrape": scrape,
 }

@@ -29,7 +29,7 @@ def series() -> dict[str, set[str]]:
     for metrics in (GatewayMetrics(), RouterMetrics()):
         registry = metrics.registry
         for name, collector in registry._names_to_collectors.items():
-            labels = set(getattr(collector, "_labelnames", ()))
+            labels = set(getattr(collector, "label_names", None) or getattr(collector, "_labelnames", ()))
             found[name] = labels | ({"le"} if name.endswith("_bucket") else set())
         for family in registry.collect():
             for sample in family.samples:

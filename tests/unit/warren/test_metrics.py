@@ -3,7 +3,8 @@
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from warren.metrics import MAX_LABEL_VALUES, GatewayMetrics, RouterMetrics
+from warren.instruments import MAX_LABEL_VALUES
+from warren.metrics import GatewayMetrics, RouterMetrics
 
 
 def samples(metrics: GatewayMetrics | RouterMetrics) -> dict[tuple[str, str], float]:
@@ -58,6 +59,18 @@ def test_no_label_takes_more_values_than_its_limit() -> None:
     assert (found["other"], found["reason0"]) == (20, 3)
 
 
+def test_no_hop_takes_more_values_than_its_limit() -> None:
+    """So it is for the hops of batches and times: past the limit all count as ``other``."""
+    metrics = RouterMetrics()
+    for number in range(MAX_LABEL_VALUES + 10):
+        metrics.batch_size(f"hop{number}", 1)
+        metrics.hop_seconds(f"hop{number}", 0.5)
+    found = samples(metrics)
+    for name in ("warren_router_batch_size_count", "warren_router_hop_seconds_count"):
+        assert len([key for key in found if key[0] == name]) == MAX_LABEL_VALUES + 1
+        assert (found[name, "hop0"], found[name, "other"]) == (1, 10)
+
+
 def test_a_gateways_failures_are_counted_by_their_reason() -> None:
     """Errors, closes, refusals and the like each have their counter and label."""
     metrics = GatewayMetrics()
@@ -94,6 +107,7 @@ def test_hops_batches_and_buffers_are_measured() -> None:
     metrics = GatewayMetrics()
     metrics.hop_seconds("end_to_end", 0.003)
     metrics.hop_seconds("end_to_end", -5.0)
+    metrics.hop_seconds("end_to_end", float("nan"))
     metrics.batch_size("uplink", 3)
     metrics.waiting("outbox", 9)
     level = [4]
@@ -103,9 +117,9 @@ def test_hops_batches_and_buffers_are_measured() -> None:
     metrics.bus_up.set(1)
     level[0] = 6
     found = samples(metrics)
-    assert found["warren_gateway_hop_seconds_count", "end_to_end"] == 2
+    assert found["warren_gateway_hop_seconds_count", "end_to_end"] == 3
     assert found["warren_gateway_hop_seconds_sum", "end_to_end"] == 0.003
-    assert found["warren_gateway_hop_seconds_bucket", "end_to_end,0.005"] == 2
+    assert found["warren_gateway_hop_seconds_bucket", "end_to_end,0.005"] == 3
     assert found["warren_gateway_batch_size_sum", "uplink"] == 3
     assert (found["warren_gateway_waiting", "outbox"], found["warren_gateway_waiting", "uplink"]) == (9, 6)
     assert (found["warren_gateway_connections", ""], found["warren_gateway_rooms", ""]) == (1, 2)

@@ -1,8 +1,9 @@
-"""Metrics: every metric name, and objects whose methods count. The only module that knows prometheus_client.
+"""Metrics: every metric name, and objects whose methods count.
 
 Each service instance has its own registry, so that several live in one process. Label values are bounded:
 message types are the predefined ones or ``other``, and each other label takes at most 64 values. Methods are
-cheap (label children are bound once) and never raise. Core code never calls them.
+cheap (what is counted on a message's path is plain numbers, see ``instruments.py``) and never raise. They are
+for the event loop's thread alone. Core code never calls them.
 """
 
 from __future__ import annotations
@@ -10,19 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    ProcessCollector,
-)
+from prometheus_client import CollectorRegistry, Gauge, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 
+from warren.instruments import Counter, LabelledCounter, LabelledHistogram
 from warren.recent_lag import RecentLag
 
-OTHER = "other"
-MAX_LABEL_VALUES = 64
 PREDEFINED_TYPES = frozenset(
     {
         "CHAT",
@@ -58,35 +52,6 @@ def render(registry: CollectorRegistry, accept: str = "") -> tuple[bytes, str]:
     return encode(registry), content_type
 
 
-class _Counts:
-    """A counter with one bounded label, its children bound once."""
-
-    __slots__ = ("_allowed", "_children", "_counter", "_other")
-
-    def __init__(self, counter: Counter, allowed: frozenset[str] | None = None) -> None:
-        self._counter = counter
-        self._allowed = allowed
-        self._children: dict[str, Counter] = {}
-        self._other: Counter | None = None
-
-    def add(self, value: str, count: float) -> None:
-        child = self._children.get(value)
-        if child is None:
-            child = self._child(value)
-        child.inc(count)
-
-    def _child(self, value: str) -> Counter:
-        known = (
-            value in self._allowed if self._allowed is not None else len(self._children) < MAX_LABEL_VALUES
-        )
-        if known:
-            child = self._children[value] = self._counter.labels(value)
-            return child
-        if self._other is None:
-            self._other = self._counter.labels(OTHER)
-        return self._other
-
-
 class _Metrics:
     """What both services have."""
 
@@ -105,8 +70,6 @@ class _Metrics:
         self._batch = self._histogram("batch_size", "Messages in one batch.", COUNTS)
         self._hop = self._histogram("hop_seconds", "Seconds that a message took over one hop.", SECONDS)
         self.lag = RecentLag()
-        self._batches: dict[str, Histogram] = {}
-        self._hops: dict[str, Histogram] = {}
 
     def render(self, accept: str = "") -> tuple[bytes, str]:
         """Return the exposition and its content type, for ``/metrics``; ``accept`` is what the scraper says
@@ -129,41 +92,28 @@ class _Metrics:
 
     def batch_size(self, hop: str, count: int) -> None:
         """Count a batch of ``count`` messages that went over a hop."""
-        _bound(self._batches, self._batch, hop).observe(count)
+        self._batch.observe(hop, count)
 
     def hop_seconds(self, hop: str, seconds: float, trace: str = "") -> None:
         """Count the time that a message took over a hop; clocks of two machines may differ, so less than 0
         counts as 0. ``trace`` is the trace id of a sampled message ("" for others), which a dashboard leads
         to.
         """
-        histogram = _bound(self._hops, self._hop, hop)
-        if trace:
-            histogram.observe(max(0.0, seconds), {"trace_id": trace})
-        else:
-            histogram.observe(max(0.0, seconds))
+        self._hop.observe(hop, seconds if seconds > 0.0 else 0.0, trace)
 
     def _gauge(self, name: str, meaning: str, *labels: str) -> Gauge:
         return Gauge(f"warren_{self._service}_{name}", meaning, labels, registry=self.registry)
 
     def _counter(self, name: str, meaning: str) -> Counter:
-        return Counter(f"warren_{self._service}_{name}", meaning, registry=self.registry)
+        return Counter(f"warren_{self._service}_{name}", meaning, self.registry)
 
-    def _counts(self, name: str, label: str, meaning: str, allowed: frozenset[str] | None = None) -> _Counts:
-        return _Counts(
-            Counter(f"warren_{self._service}_{name}", meaning, (label,), registry=self.registry), allowed
-        )
+    def _counts(
+        self, name: str, label: str, meaning: str, allowed: frozenset[str] | None = None
+    ) -> LabelledCounter:
+        return LabelledCounter(f"warren_{self._service}_{name}", meaning, label, self.registry, allowed)
 
-    def _histogram(self, name: str, meaning: str, buckets: tuple[float, ...]) -> Histogram:
-        return Histogram(
-            f"warren_{self._service}_{name}", meaning, ("hop",), registry=self.registry, buckets=buckets
-        )
-
-
-def _bound(children: dict[str, Histogram], histogram: Histogram, hop: str) -> Histogram:
-    child = children.get(hop)
-    if child is None:
-        child = children[hop] = histogram.labels(hop)
-    return child
+    def _histogram(self, name: str, meaning: str, bounds: tuple[float, ...]) -> LabelledHistogram:
+        return LabelledHistogram(f"warren_{self._service}_{name}", meaning, "hop", bounds, self.registry)
 
 
 class GatewayMetrics(_Metrics):
@@ -232,31 +182,31 @@ class GatewayMetrics(_Metrics):
     def messages_in(self, type: str, size: int = 0) -> None:  # noqa: A002 - the protocol's own word
         """Count a message of ``size`` bytes from a client."""
         self.total_in += 1
-        self._in.add(type, 1)
-        self._bytes_in.inc(size)
+        self._in.add(type)
+        self._bytes_in.add(size)
 
     def messages_out(self, type: str, count: int = 1, size: int = 0) -> None:  # noqa: A002
         """Count a message that was written to ``count`` recipients, ``size`` bytes in all."""
         self.total_out += count
         self._out.add(type, count)
-        self._bytes_out.inc(size)
+        self._bytes_out.add(size)
 
     def bytes_in(self, count: int) -> None:
         """Count bytes that came outside of messages."""
-        self._bytes_in.inc(count)
+        self._bytes_in.add(count)
 
     def bytes_out(self, count: int) -> None:
         """Count bytes that went outside of ``messages_out``."""
-        self._bytes_out.inc(count)
+        self._bytes_out.add(count)
 
     def errors(self, code: str) -> None:
         """Count an ERROR frame."""
         self.total_errors += 1
-        self._errors.add(code, 1)
+        self._errors.add(code)
 
     def closes(self, code: int) -> None:
         """Count a connection that ended."""
-        self._closes.add(str(int(code)), 1)
+        self._closes.add(str(int(code)))
 
     def drops(self, reason: str, count: int = 1) -> None:
         """Count messages that a recipient did not get."""
@@ -264,11 +214,11 @@ class GatewayMetrics(_Metrics):
 
     def auth_failures(self, reason: str) -> None:
         """Count a token that did not hold; ``reason`` is one of a few words, never the token or its text."""
-        self._auth_failures.add(reason, 1)
+        self._auth_failures.add(reason)
 
     def upgrades_refused(self, reason: str) -> None:
         """Count a connection refused at the upgrade."""
-        self._refused.add(reason, 1)
+        self._refused.add(reason)
 
     def event_streams_from(self, read: Callable[[], float]) -> None:
         """Ask ``read`` at each scrape how many event streams there are."""
@@ -276,15 +226,15 @@ class GatewayMetrics(_Metrics):
 
     def posts(self, status: int) -> None:
         """Count a request to ``/publish``."""
-        self._posts.add(str(int(status)), 1)
+        self._posts.add(str(int(status)))
 
     def heartbeats_missed(self) -> None:
         """Count a connection that gave no pong."""
-        self._heartbeats_missed.inc()
+        self._heartbeats_missed.add()
 
     def slow_disconnects(self) -> None:
         """Count a connection that read too slowly."""
-        self._slow.inc()
+        self._slow.add()
 
     def buffer_bytes_from(self, of: str, read: Callable[[], float]) -> None:
         """Ask ``read`` at each scrape how many bytes connections hold of a kind."""
@@ -292,15 +242,15 @@ class GatewayMetrics(_Metrics):
 
     def buffer_closes(self, of: str) -> None:
         """Count a connection that was ended because all together held too much."""
-        self._buffer_closes.add(of, 1)
+        self._buffer_closes.add(of)
 
     def reads(self, source: Literal["memory", "routers"]) -> None:
         """Count that what was said before in a room was had from memory, or asked of the routers."""
-        self._reads.add(source, 1)
+        self._reads.add(source)
 
     def calls(self, outcome: str) -> None:
         """Count a client's REQUEST that is over: answered, accepted, or the code of its ERROR."""
-        self._calls.add(outcome, 1)
+        self._calls.add(outcome)
 
     def hooks(self, decision: str, source: str, count: int = 1) -> None:
         """Count what was decided about clients, by whom; or that nobody could."""
@@ -310,15 +260,15 @@ class GatewayMetrics(_Metrics):
 
     def feed_gaps(self) -> None:
         """Count a feed that came too early."""
-        self._feed_gaps.inc()
+        self._feed_gaps.add()
 
     def resets(self) -> None:
         """Count a part of a shard's feeds that was lost for good."""
-        self._resets.inc()
+        self._resets.add()
 
     def lives_ended(self) -> None:
         """Count a life on a shard that was over."""
-        self._lives_ended.inc()
+        self._lives_ended.add()
 
 
 class RouterMetrics(_Metrics):
@@ -372,7 +322,7 @@ class RouterMetrics(_Metrics):
 
     def duplicates(self, count: int = 1) -> None:
         """Count repeats."""
-        self._duplicates.inc(count)
+        self._duplicates.add(count)
 
     def rejected(self, reason: str, count: int = 1) -> None:
         """Count what was refused."""
@@ -380,7 +330,7 @@ class RouterMetrics(_Metrics):
 
     def notifications(self, count: int = 1) -> None:
         """Count what backends sent."""
-        self._notifications.inc(count)
+        self._notifications.add(count)
 
     def dead(self, reason: str, count: int = 1) -> None:
         """Count what was set aside in a dead-letter queue."""
@@ -392,12 +342,12 @@ class RouterMetrics(_Metrics):
 
     def takeovers(self) -> None:
         """Count a shard that was taken over."""
-        self._takeovers.inc()
+        self._takeovers.add()
 
     def commands(self, verb: str) -> None:
         """Count a backend's command."""
-        self._commands.add(verb, 1)
+        self._commands.add(verb)
 
     def command_problems(self, code: str) -> None:
         """Count a command that was not done."""
-        self._command_problems.add(code, 1)
+        self._command_problems.add(code)

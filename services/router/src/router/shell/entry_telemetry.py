@@ -65,8 +65,9 @@ class EntryTelemetry:
             metrics.rejected("log", fold.skipped - self._skipped)
         trace = self._hops[0].trace_id if self._hops else ""
         if oldest_us:
-            metrics.lag.note(self._clock.wall_us() - oldest_us)
-            metrics.hop_seconds("queue", (self._clock.wall_us() - oldest_us) / 1_000_000, trace)
+            age_us = self._clock.wall_us() - oldest_us
+            metrics.lag.note(age_us)
+            metrics.hop_seconds("queue", age_us / 1_000_000, trace)
         metrics.hop_seconds("process", self._clock.monotonic() - self._began, trace)
         for hop in self._hops:
             hop.end()
