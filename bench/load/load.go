@@ -27,6 +27,7 @@ type load struct {
 	storming bool
 
 	toll      toll
+	addressed int // deliveries that were to be made, those of refused messages too
 	times     histogram
 	underWay  int
 	window    int // 0: not saturating
@@ -206,6 +207,7 @@ func (l *load) say(s *sender, at uint64) {
 	s.number++
 	l.toll.Sent++
 	l.toll.Expected += len(s.room.members)
+	l.addressed += len(s.room.members)
 	var space [256]byte
 	mark := stamp{s.room.id, s.index, s.number, at}
 	body := appendBody(space[:0], mark, l.options.payload)
