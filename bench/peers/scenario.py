@@ -58,6 +58,7 @@ SCENARIOS = (
     Scenario("d", "idle connections", "idle", (), _words("-rooms 1000 -members 10 -seconds 10"), _words("-rooms 200 -members 10 -seconds 3")),
     Scenario("e", "storm: all connections lost at once", "storm", _words("-members 10 -senders 20"), _words("-rooms 500 -rate 200 -seconds 4"), _words("-rooms 100 -rate 200 -seconds 2")),
     Scenario("f", "a backend's notifications to single users", "notify", _words("-rooms 2000 -window 500"), _FULL, _QUICK),
+    Scenario("f50", "the same, 50 in one AMQP message", "notify", _words("-rooms 2000 -window 2000 -together 50"), _FULL, _QUICK, peers=("warren",)),
     Scenario(
         "g", "a room of 2,000 on one node: paced (20 a second) and in bursts of 500", "rooms", _words("-rooms 1 -members 2000 -senders 1"),
         ("-phases", "pace=20:6,burst=500x5"), ("-phases", "pace=20:3,burst=500x2"), nodes=1, peers=("warren", "centrifugo"),
