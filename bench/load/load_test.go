@@ -182,6 +182,23 @@ func TestLoadCurveEnds(t *testing.T) {
 	}
 }
 
+// What is lost is waited for once, and not again after each later phase.
+func TestLossesAreWaitedForOnce(t *testing.T) {
+	former := settleFor
+	settleFor = 2 * second
+	defer func() { settleFor = former }()
+	relay := func(number int, frame []byte) [][]byte {
+		if number == 1 {
+			return nil
+		}
+		return [][]byte{frame}
+	}
+	r := run(t, relay, "-rooms", "1", "-members", "2", "-phases", "burst=2,burst=2")
+	if r.Results[0].Seconds < 2 || r.Results[1].Seconds >= 2 || r.Results[1].Delivered != 4 || r.Toll.Lost != 2 {
+		t.Fatalf("%+v %+v", r.Results, r.Toll)
+	}
+}
+
 // In a storm, every member comes back, and messages sent meanwhile count as lost if the server keeps nothing.
 func TestStorm(t *testing.T) {
 	r := run(t, honest, "-mode", "storm", "-rooms", "20", "-members", "5", "-senders", "2", "-rate", "2000", "-seconds", "0.2")

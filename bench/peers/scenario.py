@@ -38,7 +38,7 @@ _QUICK = ("-phases", "saturate:1.5,half:2")
 # A peer that does not keep up with a rate is not asked for more. What warms it up is a rate that all sustain.
 _CURVE = (
     "-phases",
-    "warm=500:3,step=100:6,step=500:5,step=1000:4,step=2000:4,step=4000:4,step=8000:4",
+    "warm=500:3,step=100:6,step=500:4,step=1000:4,step=2000:4,step=4000:3,step=8000:3",
 )
 _QUICK_CURVE = (
     "-phases",
