@@ -31,7 +31,7 @@ def section(peers: Mapping[str, Figures], charts: Mapping[str, str]) -> list[str
         "",
         *_table(peers, rates, lambda point: f"{figure(point.cpu)} + {figure(point.store_cpu)}"),
         "",
-        "Delivered a second, and what became of all messages:",
+        "Delivered a second, and what became of all messages (those of the rate that was not sustained too):",
         "",
         *_table(peers, rates, _delivered, tolls=True),
     ]
