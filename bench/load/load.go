@@ -27,6 +27,8 @@ type load struct {
 	storming bool
 
 	toll      toll
+	addressed int // deliveries that were to be made, those of refused messages too
+	missing   int // deliveries that are no longer waited for
 	times     histogram
 	underWay  int
 	window    int // 0: not saturating
@@ -206,6 +208,7 @@ func (l *load) say(s *sender, at uint64) {
 	s.number++
 	l.toll.Sent++
 	l.toll.Expected += len(s.room.members)
+	l.addressed += len(s.room.members)
 	var space [256]byte
 	mark := stamp{s.room.id, s.index, s.number, at}
 	body := appendBody(space[:0], mark, l.options.payload)
@@ -216,14 +219,17 @@ func (l *load) say(s *sender, at uint64) {
 	}
 }
 
-// settle waits until everything has arrived, or nothing has for some seconds.
+// settle waits until everything has arrived, or nothing has for some seconds. What is missing then is not waited for again.
 func (l *load) settle() error {
 	for {
 		before := l.toll.Delivered
-		done := func() bool { return l.toll.Delivered >= l.toll.Expected }
-		if err := l.until(done, now()+settleFor); err != nil || done() || l.toll.Delivered == before {
-			return err
+		done := func() bool { return l.toll.Delivered+l.missing >= l.toll.Expected }
+		err := l.until(done, now()+settleFor)
+		if err == nil && !done() && l.toll.Delivered > before {
+			continue
 		}
+		l.missing = max(0, l.toll.Expected-l.toll.Delivered)
+		return err
 	}
 }
 

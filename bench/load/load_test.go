@@ -137,6 +137,68 @@ func TestDishonestServer(t *testing.T) {
 	}
 }
 
+// A load curve has a point for each step that a correct server sustains; the phase that warms it up is none of them.
+func TestLoadCurve(t *testing.T) {
+	r := run(t, honest, "-rooms", "3", "-members", "4", "-share", "0.1", "-patience", "60", "-phases", "warm=200:0.1,step=100:0.4,step=400:0.4")
+	if len(r.Results) != 3 || r.Results[0].Phase != "warm" || r.Results[0].Step != nil {
+		t.Fatalf("%+v", r.Results)
+	}
+	for i, asked := range []float64{100, 400} {
+		if s := r.Results[i+1].Step; s == nil || s.Asked != asked || !s.Sustained || s.Tries != 1 {
+			t.Fatalf("%+v", s)
+		}
+	}
+}
+
+// A step is tried again before it counts as not sustained.
+func TestLoadCurveTriesTwice(t *testing.T) {
+	relay := func(number int, frame []byte) [][]byte {
+		if number <= 95 { // of 100 that the first try sends
+			return nil
+		}
+		return [][]byte{frame}
+	}
+	r := run(t, relay, "-rooms", "1", "-members", "2", "-share", "0.2", "-patience", "60", "-phases", "step=200:0.4,step=400:0.4")
+	if len(r.Results) != 2 || r.Results[0].Step.Tries != 2 || !r.Results[0].Step.Sustained || r.Results[1].Step.Tries != 1 {
+		t.Fatalf("%+v", r.Results)
+	}
+}
+
+// The first step of which twice too little arrives, or arrives too late, is the last one.
+func TestLoadCurveEnds(t *testing.T) {
+	half := func(number int, frame []byte) [][]byte {
+		if number%2 == 0 {
+			return nil
+		}
+		return [][]byte{frame}
+	}
+	for name, r := range map[string]report{
+		"too little": run(t, half, "-rooms", "1", "-members", "2", "-phases", "step=400:0.2,step=500:60"),
+		"too late":   run(t, honest, "-rooms", "1", "-members", "2", "-patience", "1e-9", "-phases", "step=400:0.2,step=500:60"),
+	} {
+		if len(r.Results) != 1 || r.Results[0].Step.Asked != 400 || r.Results[0].Step.Sustained || r.Results[0].Step.Tries != 2 {
+			t.Fatalf("%s: %+v", name, r.Results)
+		}
+	}
+}
+
+// What is lost is waited for once, and not again after each later phase.
+func TestLossesAreWaitedForOnce(t *testing.T) {
+	former := settleFor
+	settleFor = 2 * second
+	defer func() { settleFor = former }()
+	relay := func(number int, frame []byte) [][]byte {
+		if number == 1 {
+			return nil
+		}
+		return [][]byte{frame}
+	}
+	r := run(t, relay, "-rooms", "1", "-members", "2", "-phases", "burst=2,burst=2")
+	if r.Results[0].Seconds < 2 || r.Results[1].Seconds >= 2 || r.Results[1].Delivered != 4 || r.Toll.Lost != 2 {
+		t.Fatalf("%+v %+v", r.Results, r.Toll)
+	}
+}
+
 // In a storm, every member comes back, and messages sent meanwhile count as lost if the server keeps nothing.
 func TestStorm(t *testing.T) {
 	r := run(t, honest, "-mode", "storm", "-rooms", "20", "-members", "5", "-senders", "2", "-rate", "2000", "-seconds", "0.2")

@@ -87,13 +87,15 @@ func TestPhases(t *testing.T) {
 		"saturate:3x2": {kind: "saturate", seconds: 3, repeats: 2},
 		"half:1.5":     {kind: "half", seconds: 1.5, repeats: 1},
 		"pace=20:6":    {kind: "pace", rate: 20, seconds: 6, repeats: 1},
+		"warm=500:1":   {kind: "warm", rate: 500, seconds: 1, repeats: 1},
+		"step=100:0.5": {kind: "step", rate: 100, seconds: 0.5, repeats: 1},
 		"burst=500x5":  {kind: "burst", count: 500, repeats: 5},
 	} {
 		if got, err := parsePhase(text); err != nil || got != want {
 			t.Fatal(text, got, err)
 		}
 	}
-	for _, text := range []string{"", "saturate", "saturate:0", "saturate:3x0", "half=3:1", "pace:3", "pace=0:3", "burst=0", "burst:5", "rest:1"} {
+	for _, text := range []string{"", "saturate", "saturate:0", "saturate:3x0", "half=3:1", "pace:3", "pace=0:3", "burst=0", "burst:5", "rest:1", "step:3", "step=0:3", "warm=5"} {
 		if got, err := parsePhase(text); err == nil {
 			t.Fatal(text, got)
 		}

@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// A phase is one stretch of a run: saturate:SECONDS[xREPEATS], half:SECONDS, pace=RATE:SECONDS or burst=MESSAGES[xREPEATS].
+// A phase is one stretch of a run: saturate:SECONDS[xREPEATS], half:SECONDS, pace=RATE:SECONDS, burst=MESSAGES[xREPEATS],
+// warm=RATE:SECONDS (paced before anything is compared), or step=RATE:SECONDS (a point of a load curve: paced; if it is not sustained twice, the run ends).
 type phase struct {
 	kind    string
 	seconds float64
@@ -17,7 +18,7 @@ type phase struct {
 }
 
 func parsePhase(text string) (phase, error) {
-	wrong := fmt.Errorf("phase %q: saturate:SECONDS[xREPEATS], half:SECONDS, pace=RATE:SECONDS or burst=MESSAGES[xREPEATS]", text)
+	wrong := fmt.Errorf("phase %q: saturate:SECONDS[xREPEATS], half:SECONDS, pace|warm|step=RATE:SECONDS or burst=MESSAGES[xREPEATS]", text)
 	p := phase{repeats: 1}
 	head, tail, timed := strings.Cut(text, ":")
 	kind, number, numbered := strings.Cut(head, "=")
@@ -37,7 +38,7 @@ func parsePhase(text string) (phase, error) {
 	switch {
 	case kind == "burst" && numbered && !timed:
 		p.count, err = strconv.Atoi(number)
-	case kind == "pace" && numbered && timed:
+	case paced(kind) && numbered && timed:
 		p.rate, err = strconv.ParseFloat(number, 64)
 	case (kind == "saturate" || kind == "half") && !numbered && timed:
 	default:
@@ -46,11 +47,13 @@ func parsePhase(text string) (phase, error) {
 	if err == nil && timed {
 		p.seconds, err = strconv.ParseFloat(tail, 64)
 	}
-	if err != nil || (timed && p.seconds <= 0) || (kind == "pace" && p.rate <= 0) || (kind == "burst" && p.count < 1) {
+	if err != nil || (timed && p.seconds <= 0) || (paced(kind) && p.rate <= 0) || (kind == "burst" && p.count < 1) {
 		return p, wrong
 	}
 	return p, nil
 }
+
+func paced(kind string) bool { return kind == "pace" || kind == "warm" || kind == "step" }
 
 // A result is the outcome of one phase. Shares are of one core.
 type result struct {
@@ -64,6 +67,16 @@ type result struct {
 	Share     map[string]float64 `json:"cpu_share"`
 	RSS       map[string]float64 `json:"rss_mib"`
 	Own       float64            `json:"generator_cpu_share"`
+	Step      *step              `json:"step,omitempty"`
+	share     float64            // of what was sent in this time, so much arrived in this time
+}
+
+// A step says which rate a point of a load curve was to have, and whether the server sustained it.
+type step struct {
+	Asked     float64 `json:"asked"` // messages a second
+	Share     float64 `json:"share"` // as in result
+	Sustained bool    `json:"sustained"`
+	Tries     int     `json:"tries"`
 }
 
 type latency struct {
@@ -84,10 +97,11 @@ type mark struct {
 	cpu       []float64
 	sent      int
 	delivered int
+	addressed int
 }
 
 func (l *load) mark() mark {
-	m := mark{at: now(), own: ownSeconds(), sent: l.toll.Sent, delivered: l.toll.Delivered}
+	m := mark{at: now(), own: ownSeconds(), sent: l.toll.Sent, delivered: l.toll.Delivered, addressed: l.addressed}
 	for _, g := range l.groups {
 		m.cpu = append(m.cpu, g.cpuSeconds())
 	}
@@ -112,7 +126,7 @@ func (l *load) since(m mark, name string) result {
 	return r
 }
 
-// run goes through the phases; half takes the median of the saturated ones before it.
+// run goes through the phases, up to the first step that is not sustained; half takes the median of the saturated ones before it.
 func (l *load) run(phases []phase) ([]result, error) {
 	var results []result
 	for _, p := range phases {
@@ -122,8 +136,10 @@ func (l *load) run(phases []phase) ([]result, error) {
 			switch p.kind {
 			case "saturate":
 				one, err = l.saturate(p.seconds)
-			case "pace":
-				one, err = l.pace("pace", p.rate, p.seconds)
+			case "pace", "warm":
+				one, err = l.pace(p.kind, p.rate, p.seconds)
+			case "step":
+				one, err = l.step(p.rate, p.seconds)
 			case "burst":
 				one, err = l.burst(p.count)
 			case "half":
@@ -146,6 +162,9 @@ func (l *load) run(phases []phase) ([]result, error) {
 				return results, err
 			}
 			results = append(results, one)
+			if one.Step != nil && !one.Step.Sustained {
+				return results, nil // higher rates would only show how a queue grows
+			}
 		}
 	}
 	return results, nil
@@ -182,12 +201,25 @@ func (l *load) pace(name string, rate, seconds float64) (result, error) {
 	m := l.mark()
 	err := l.sleep(seconds)
 	r := l.since(m, name)
+	r.share = float64(r.Delivered) / float64(max(1, l.addressed-m.addressed))
 	l.gap = 0
 	if err == nil {
 		err = l.settle()
 		r.Latency = l.times.latency()
 	}
 	return r, err
+}
+
+// step is a paced phase that is judged. One that is not sustained is done once more, because the machine may have stood still.
+func (l *load) step(rate, seconds float64) (result, error) {
+	for tries := 1; ; tries++ {
+		r, err := l.pace("step", rate, seconds)
+		r.Step = &step{Asked: rate, Share: r.share, Tries: tries}
+		r.Step.Sustained = r.share >= l.options.share && r.Latency.P99 <= l.options.patience*1e3
+		if err != nil || r.Step.Sustained || tries == 2 {
+			return r, err
+		}
+	}
 }
 
 // burst sends so many messages at once and measures until all have arrived.

@@ -4,7 +4,7 @@
     [--without-alone]
 
 Each scenario is run on each peer in turn, with its servers restarted. Then the benchmarks without a peer
-(fanout, tracing, scaling) run. It writes the report (Markdown, JSON, SVG) into bench/results, or, for a quick
+(fanout, tracing, scaling) run, unless scenarios are named. It writes the report (Markdown, JSON, SVG) into bench/results, or, for a quick
 or partial run, into .cache/bench/results. `scripts/bench/peers` first downloads and builds what it needs;
 bench/README.md says what is measured. Exit code 1: something could not be measured.
 """
@@ -14,15 +14,19 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
+import os
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bench.peers import figures, machine, performance_targets, report
+from bench.peers import curve_report, figures, machine, performance_targets, report
 from bench.peers.fleet import BUILT, HERE, PEERS, Fleet
+from bench.peers.load_curve import sustained
+from bench.peers.placement import pinned, placement
 from bench.peers.scenario import SCENARIOS, Found, run
 
 RESULTS = HERE.parent / "results"
@@ -42,16 +46,25 @@ def compare(arguments: argparse.Namespace) -> dict[str, dict[str, list[Found]]]:
     found: dict[str, dict[str, list[Found]]] = {}
     peers = [peer for peer in PEERS if not arguments.peer or peer.key in arguments.peer]
     stores = {peer.store for peer in peers}
+    where = placement(os.sched_getaffinity(0))
     with Fleet(rabbit="rabbit" in stores, redis="redis" in stores) as fleet:
         for scenario in SCENARIOS:
             if arguments.scenario and scenario.key not in arguments.scenario:
+                continue
+            if scenario.pinned and where is None:
+                print(f"({scenario.key}) skipped: it needs two cores, this process may use one", flush=True)
                 continue
             for _ in range(arguments.repeats):
                 for peer in peers:
                     if scenario.peers and peer.key not in scenario.peers:
                         continue
                     try:
-                        with fleet.serving(peer, scenario.nodes) as serving:
+                        with (
+                            fleet.serving(peer, scenario.nodes) as serving,
+                            pinned(where, serving.watch[peer.store], serving.watch["server"])
+                            if scenario.pinned and where is not None
+                            else nullcontext(),
+                        ):
                             one = run(scenario, peer, serving, quick=arguments.quick)
                     except (RuntimeError, subprocess.TimeoutExpired) as error:
                         one = {"error": str(error)[:500], "toll": dict.fromkeys(TOLL, 0)}
@@ -71,6 +84,10 @@ def _line(key: str, one: figures.Figures, title: str) -> str:
         f"{one.kib['server']:.1f} KiB a connection" if one.kib else "",
         f"{one.lost} lost" if one.lost else "",
     ]
+    parts += [
+        f"{rate:,}/s {point.p50:.1f}/{point.p99:.1f} ms" for rate, point in sustained(one.curve).items()
+    ]
+    parts += [f"{rate:,}/s not sustained" for rate, point in one.curve.items() if not point.sustained]
     parts += [f"ERROR {one.error}" if one.error else ""]
     return f"({key}) {title:28} {', '.join(part for part in parts if part)}"
 
@@ -113,7 +130,8 @@ def main() -> int:
     )  # so that everything that was started is stopped
     try:
         found = compare(arguments)
-        alone = {} if arguments.without_alone else measured_alone(quick=arguments.quick)
+        with_alone = not (arguments.without_alone or arguments.scenario)
+        alone = measured_alone(quick=arguments.quick) if with_alone else {}
     except KeyboardInterrupt:
         return 130
     stores = {peer.key: peer.store for peer in PEERS}
@@ -125,7 +143,7 @@ def main() -> int:
     part = arguments.quick or arguments.scenario or arguments.peer or arguments.without_alone
     write(BUILT / "results" if part else RESULTS, found, table, alone, judged, quick=arguments.quick)
     failed = [one.error for peers in table.values() for one in peers.values() if one.error]
-    return 1 if failed or (not arguments.without_alone and len(alone) < len(ALONE)) else 0
+    return 1 if failed or (with_alone and len(alone) < len(ALONE)) else 0
 
 
 def write(
@@ -144,12 +162,24 @@ def write(
     names = [f"{day}-{attribute}.svg" for attribute, _, _ in report.CHARTS]
     for name, text in zip(names, report.charts(table), strict=True):
         (folder / name).write_text(text)
+    for key in curve_report.CURVES:
+        if key in table:
+            for name, text in curve_report.charts(day, key, table[key]).items():
+                (folder / name).write_text(text)
     text = report.markdown(table, judged, described, day=day, quick=quick, charts=names)
     (folder / f"{day}.md").write_text(text)
     whole = {
         "machine": described,
         "quick": quick,
         "targets": [asdict(row) for row in judged],
+        "curves": {
+            key: {
+                peer: {rate: asdict(point) for rate, point in one.curve.items()}
+                for peer, one in table[key].items()
+            }
+            for key in curve_report.CURVES
+            if key in table
+        },
         "found": found,
         "alone": alone,
     }

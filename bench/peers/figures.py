@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from bench.peers.load_curve import Point, points_of
+
 # A generator that uses more of a core than this may itself limit the rate.
 BUSY = 0.7
 
@@ -38,6 +40,7 @@ class Figures:
     other: int = 0  # stray, refused, stalled, closed
     generator: float = 0.0  # the generator's share of a core when saturated
     error: str = ""
+    curve: dict[int, Point] = field(default_factory=dict)  # messages a second ▶ what that takes
 
 
 def _median(values: Iterable[float]) -> float | None:
@@ -92,4 +95,5 @@ def of(runs: list[dict[str, Any]], store: str) -> Figures:
         other=sum(toll["stray"] + toll["refused"] + toll["stalled"] + toll["closed"] for toll in tolls),
         generator=max((result["generator_cpu_share"] for result in full), default=0.0),
         error="; ".join(run["error"] for run in runs if run.get("error")),
+        curve=points_of(runs, store),
     )

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from bench.peers import curve_report
 from bench.peers.figures import BUSY, Figures
 from bench.peers.fleet import PEERS
 from bench.peers.performance_targets import Row, Table
@@ -43,7 +44,7 @@ def markdown(
         line
         for scenario in SCENARIOS
         if scenario.key in table
-        for line in _section(scenario.key, scenario.title, table[scenario.key])
+        for line in _section(scenario.key, scenario.title, table[scenario.key], day)
     ]
     out += [f"![{title}]({name})" for name, (_, title, _) in zip(charts, CHARTS, strict=False)]
     out += ["", "## How to read it", "", *READING, "", "## The machine", "", "| | |", "| --- | --- |"]
@@ -57,6 +58,8 @@ READING = (
     "* Half: a steady stream at half of the peer's own saturation; a message's time runs from when it was due to be sent.",
     "* CPU: user and system time of all server processes divided by delivered messages, when saturated; that of broker or store stands beside it.",
     "* Every member is sent every message of its room, the sender's own too. Warren's messages carry an id and are acknowledged when they are in its log; the others keep nothing unless it is said.",
+    "* Load curve: after a warm-up that is not counted, a steady stream at each rate, over the same connections. A peer that does not sustain a rate (less than 95 % of what was sent meanwhile arrives meanwhile, or p99 is above 2 s) is tried once more, and then not asked for more.",
+    "* A core each: all services of the peer on one core, the broker or store on another one. The load generator is on neither if there are more; of two cores, it has that of the broker or store.",
     "* Lost, doubled, out of order: counted for each member and sender over all phases. Other: refused, stray, not with all members after 5 s, connections closed.",
     f"* A rate with a * was found while the generator took more than {BUSY:.0%} of a core, so the servers might do more.",
 )
@@ -73,7 +76,10 @@ def targets_table(targets: Sequence[Row]) -> list[str]:
     return ["| what | target | found | |", "| --- | --- | --- | --- |", *lines]
 
 
-def _section(key: str, title: str, peers: Mapping[str, Figures]) -> list[str]:
+def _section(key: str, title: str, peers: Mapping[str, Figures], day: str) -> list[str]:
+    if key in curve_report.CURVES:
+        lines = curve_report.section(peers, curve_report.names(day, key))
+        return [f"## ({key}) {title}", "", *lines, ""]
     kinds = {"d": _idle, "e": _storm, "g": _members}
     return [f"## ({key}) {title}", "", *kinds.get(key, _load)(peers), ""]
 
@@ -186,14 +192,14 @@ def _members(peers: Mapping[str, Figures]) -> list[str]:
 
 
 def charts(table: Table) -> list[str]:
-    """Return an SVG for each of ``CHARTS``."""
+    """Return an SVG for each of ``CHARTS``; the load curves have their own."""
     made = []
     for attribute, title, unit in CHARTS:
         groups = []
         for scenario in SCENARIOS:
             there = {TITLES[key]: getattr(one, attribute) for key, one in table.get(scenario.key, {}).items()}
             shown = {name: value for name, value in there.items() if value}
-            if shown and scenario.key not in "deg":
+            if shown and scenario.key not in ("d", "e", "g", *curve_report.CURVES):
                 groups.append((f"({scenario.key}) {scenario.title.split(':')[0]}", shown))
         made.append(bars(title, unit, groups, list(TITLES.values())))
     return made
