@@ -141,10 +141,8 @@ def table(found: dict[str, list[dict[str, Point]]]) -> str:
     return "\n".join(lines)
 
 
-def drive(installation: Installation, words: Sequence[str]) -> dict[str, Any]:
-    """Run the load generator against an installation; return its report. Raises RuntimeError if it could not
-    measure.
-    """
+def command_of(installation: Installation, words: Sequence[str]) -> list[str]:
+    """Return the command that runs the load generator against an installation."""
     watch = {
         "rabbit": [installation.rabbit.pid],
         "gateway": [process.child.pid for process in installation.gateways],
@@ -155,11 +153,29 @@ def drive(installation: Installation, words: Sequence[str]) -> dict[str, Any]:
     command += ["-backend", f"amqp-warren={installation.rabbit.url}"]
     for name, pids in watch.items():
         command += ["-watch", f"{name}={','.join(map(str, pids))}"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
-    report: dict[str, Any] = json.loads(done.stdout) if done.stdout else {"error": done.stderr[-2000:]}
+    return command
+
+
+def report_of(output: str, problems: str) -> dict[str, Any]:
+    """Parse the load generator's report. Raises RuntimeError if it could not measure."""
+    report: dict[str, Any] = json.loads(output) if output else {"error": problems[-2000:]}
     if report.get("error"):
         raise RuntimeError(f"the load generator could not measure: {report['error']}")
     return report
+
+
+def build_generator() -> None:
+    """Build the load generator."""
+    subprocess.run(["go", "build", "-o", str(BUILT / "load"), "."], cwd=HERE.parent / "load", check=True)
+
+
+def drive(installation: Installation, words: Sequence[str]) -> dict[str, Any]:
+    """Run the load generator against an installation; return its report. Raises RuntimeError if it could not
+    measure.
+    """
+    command = command_of(installation, words)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    return report_of(done.stdout, done.stderr)
 
 
 def main() -> int:
@@ -193,7 +209,7 @@ def main() -> int:
     )
     parser.add_argument("--json", type=Path, help="write all rounds there")
     arguments = parser.parse_args()
-    subprocess.run(["go", "build", "-o", str(BUILT / "load"), "."], cwd=HERE.parent / "load", check=True)
+    build_generator()
     variants: list[Variant] = arguments.variant or [Variant("default")]
     rates = [rate for rate in arguments.rates.split(",") if rate]
     phases = [f"pace={rate}:{arguments.seconds}" for rate in rates]

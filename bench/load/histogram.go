@@ -6,6 +6,7 @@ import "math/bits"
 type histogram struct {
 	counts [64 * 64]uint64
 	total  uint64
+	sum    float64
 	max    uint64
 }
 
@@ -31,6 +32,7 @@ func bucketTop(bucket int) uint64 {
 func (h *histogram) add(value uint64) {
 	h.counts[bucketOf(value)]++
 	h.total++
+	h.sum += float64(value)
 	h.max = max(h.max, value)
 }
 

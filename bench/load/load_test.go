@@ -113,6 +113,22 @@ func TestHonestServer(t *testing.T) {
 	}
 }
 
+// With marks, each phase but the first begins once its caller has answered the end of the one before.
+func TestMarks(t *testing.T) {
+	for answers, phases := range map[string]int{"\n\n": 2, "\n": 1} {
+		l, err := newLoad(options{driver: "plain"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.close()
+		l.options.marks, l.options.answers = true, bufio.NewReader(strings.NewReader(answers))
+		results, err := l.run([]phase{{kind: "burst", repeats: 2}})
+		if len(results) != phases || (err == nil) != (phases == 2) {
+			t.Fatal(answers, results, err)
+		}
+	}
+}
+
 // A server that drops, doubles and swaps messages is detected, to the message.
 func TestDishonestServer(t *testing.T) {
 	var kept []byte

@@ -64,6 +64,13 @@ func TestHistogram(t *testing.T) {
 		all = append(all, value)
 		h.add(value)
 	}
+	total := 0.0
+	for _, value := range all {
+		total += float64(value)
+	}
+	if mean, exact := h.latency().Mean, total/50_000/1e6; mean < exact*0.999999 || mean > exact*1.000001 {
+		t.Fatal(mean, exact)
+	}
 	slices.Sort(all)
 	for _, q := range []float64{0.5, 0.99, 0.999} {
 		exact := float64(all[int(q*float64(len(all)))-1])

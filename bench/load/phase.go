@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -80,14 +81,16 @@ type step struct {
 }
 
 type latency struct {
-	P50 float64 `json:"p50"`
-	P99 float64 `json:"p99"`
-	Max float64 `json:"max"`
+	Mean float64 `json:"mean"`
+	P50  float64 `json:"p50"`
+	P99  float64 `json:"p99"`
+	Max  float64 `json:"max"`
 }
 
 func (h *histogram) latency() latency {
 	ms := func(ns uint64) float64 { return float64(ns) / 1e6 }
-	return latency{ms(h.quantile(0.5)), ms(h.quantile(0.99)), ms(h.max)}
+	mean := h.sum / 1e6 / float64(max(1, h.total))
+	return latency{mean, ms(h.quantile(0.5)), ms(h.quantile(0.99)), ms(h.max)}
 }
 
 // A mark is the state of all counters at one time.
@@ -106,6 +109,27 @@ func (l *load) mark() mark {
 		m.cpu = append(m.cpu, g.cpuSeconds())
 	}
 	return m
+}
+
+// begin is the mark of where a measurement begins. With marks, it is announced.
+func (l *load) begin() mark {
+	if l.options.marks {
+		fmt.Fprintln(os.Stderr, "begin")
+	}
+	return l.mark()
+}
+
+// announceEnd announces, with marks, that all of a phase has arrived, and waits for a line: nothing is sent before the
+// caller has looked at the servers.
+func (l *load) announceEnd() error {
+	if !l.options.marks {
+		return nil
+	}
+	fmt.Fprintln(os.Stderr, "end")
+	if _, err := l.options.answers.ReadString('\n'); err != nil {
+		return fmt.Errorf("nobody answers the mark: %w", err)
+	}
+	return nil
 }
 
 func (l *load) since(m mark, name string) result {
@@ -161,6 +185,9 @@ func (l *load) run(phases []phase) ([]result, error) {
 			if err != nil {
 				return results, err
 			}
+			if err := l.announceEnd(); err != nil {
+				return results, err
+			}
 			results = append(results, one)
 			if one.Step != nil && !one.Step.Sustained {
 				return results, nil // higher rates would only show how a queue grows
@@ -177,7 +204,7 @@ func (l *load) saturate(seconds float64) (result, error) {
 		return result{}, err
 	}
 	l.times = histogram{}
-	m := l.mark()
+	m := l.begin()
 	if err := l.sleep(seconds); err != nil {
 		return result{}, err
 	}
@@ -198,7 +225,7 @@ func (l *load) pace(name string, rate, seconds float64) (result, error) {
 		return result{}, err
 	}
 	l.times = histogram{}
-	m := l.mark()
+	m := l.begin()
 	err := l.sleep(seconds)
 	r := l.since(m, name)
 	r.share = float64(r.Delivered) / float64(max(1, l.addressed-m.addressed))
@@ -225,7 +252,7 @@ func (l *load) step(rate, seconds float64) (result, error) {
 // burst sends so many messages at once and measures until all have arrived.
 func (l *load) burst(count int) (result, error) {
 	l.times = histogram{}
-	m := l.mark()
+	m := l.begin()
 	for range count {
 		l.say(l.nextSender(), now())
 	}

@@ -24,24 +24,45 @@ LATENCY = Dashboard(
             "Hop by hop, in the order of the way",
             [
                 latency(
-                    "1 Uplink", "gateway", "uplink", "Gateway: from taking a message to the broker's confirm."
+                    "1 Uplink",
+                    "gateway",
+                    "uplink",
+                    "Gateway: from taking a message to the broker's confirm. What it has more than 2 is the "
+                    "wait for its batch.",
                 ),
                 latency(
-                    "2 Queue",
+                    "2 Confirm",
+                    "gateway",
+                    "confirm",
+                    "Gateway: from sending a batch to the broker's confirm.",
+                ),
+                latency(
+                    "3 Log",
                     "router",
-                    "queue",
-                    "Until the router has read it: the uplink and the shard's log. It grows first when a "
-                    "router is busy.",
+                    "log",
+                    "From making a batch until the router reads it. It grows first when a router is busy.",
                 ),
                 latency(
-                    "3 Process",
+                    "4 Process",
                     "router",
                     "process",
                     "Router: applying one entry of the log and handing it on. CPU alone.",
                 ),
-                latency("4 Egress", "router", "egress", "Router: until the gateways' queues have the batch."),
                 latency(
-                    "5 Downlink",
+                    "1, 3 and 4 Queue",
+                    "router",
+                    "queue",
+                    "From taking a message until the router has applied it: the oldest of each entry.",
+                ),
+                latency(
+                    "5 Egress wait",
+                    "router",
+                    "egress_wait",
+                    "Router: from having something for a gateway until it leaves: pace, and the last batch.",
+                ),
+                latency("6 Egress", "router", "egress", "Router: until the gateways' queues have the batch."),
+                latency(
+                    "7 Downlink",
                     "gateway",
                     "downlink",
                     "Gateway: from taking a batch to having put it on its members' sockets. CPU alone.",

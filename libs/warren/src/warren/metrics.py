@@ -37,8 +37,6 @@ PREDEFINED_TYPES = frozenset(
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 
-GatewayHop = Literal["uplink", "downlink", "end_to_end", "call"]
-RouterHop = Literal["queue", "process", "egress"]
 
 
 def render(registry: CollectorRegistry, accept: str = "") -> tuple[bytes, str]:

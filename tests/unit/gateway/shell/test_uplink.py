@@ -146,6 +146,30 @@ async def test_a_batch_that_fails_is_sent_again_as_it_was(rig: Rig, error: Warre
     assert rig.undelivered == []
 
 
+async def test_a_messages_time_and_that_of_the_last_attempt_of_its_batch_are_measured(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+):
+    """The first begins as the message is taken; the broker is not charged for what failed, nor for a Hello."""
+
+    def seconds(hop: str, what: str) -> float | None:
+        return rig.metrics.registry.get_sample_value(f"warren_gateway_hop_seconds_{what}", {"hop": hop})
+
+    publish, takes_s = rig.bus.publish, [4.0, 0.5]
+
+    async def slow(*words: object, **flags: bool) -> None:
+        rig.clock.advance(takes_s.pop(0))
+        await publish(*words, **flags)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(rig.bus, "publish", slow)
+    assert seconds("confirm", "count") is None
+    rig.bus.errors = [NotConfirmed("?")]
+    rig.uplink.publish(message(1), 0)
+    rig.uplink.publish(message(2), 0)
+    await rig.uplink.flush()
+    assert (seconds("uplink", "count"), seconds("uplink", "sum")) == (2, 9.0)
+    assert (seconds("confirm", "count"), seconds("confirm", "sum")) == (1, 0.5)
+
+
 @pytest.mark.parametrize("waiting", [1, WORTHWHILE])
 async def test_at_the_beat_of_a_process_that_is_pressed(monkeypatch: pytest.MonkeyPatch, waiting: int):
     """What comes meanwhile waits and goes together, unless it is worth a batch's costs."""

@@ -103,6 +103,16 @@ def test_a_message_is_numbered_delivered_acknowledged_and_told_to_backends():
     assert log.fold.position("a") == Position("life-1", 2)
 
 
+def test_when_the_last_entry_was_made_is_known_where_it_says_so():
+    """By its writer's clock: a gateway's batches and what routers write."""
+    log = two_gateways()
+    assert log.fold.written_us == AT
+    log.append(Mark("r1", AT + 7))
+    assert log.fold.written_us == AT + 7
+    log.apply(b"garbage")
+    assert log.fold.written_us == 0
+
+
 def test_everything_that_a_message_says_is_passed_on():
     """The trace goes out to the gateways, and is not kept."""
     log = two_gateways()

@@ -178,6 +178,31 @@ async def test_at_the_beat_of_a_process_that_is_pressed(harness, monkeypatch, ba
     await harness.egress.close()
 
 
+async def test_how_long_what_is_for_a_gateway_waited_and_was_under_way_is_measured(harness):
+    """For each shard's feed from its first entry on, and for each batch."""
+    harness.bus.held = True
+    harness.put(0, "g1", say(1))
+    await eventually(lambda: harness.bus.published)
+    harness.put(0, "g1", say(2))
+    harness.clock.advance(2.0)
+    harness.put(0, "g1", say(3))
+    harness.put(1, "g1", say(4))
+    harness.clock.advance(1.0)
+    harness.bus.release()
+    await eventually(lambda: harness.counted("hop_seconds_count", hop="egress") == 2)
+    assert harness.counted("hop_seconds_sum", hop="egress") == 3.0
+    assert harness.counted("hop_seconds_count", hop="egress_wait") == 3
+    assert harness.counted("hop_seconds_sum", hop="egress_wait") == 3.0 + 1.0
+
+
+async def test_an_empty_feed_is_no_wait(harness):
+    """It only says how far the log is."""
+    harness.clock.advance(10 * IDLE_S)
+    harness.egress.idle(0, ["g1"])
+    await eventually(lambda: harness.heard("g1"))
+    assert harness.counted("hop_seconds_count", hop="egress_wait") is None
+
+
 async def test_bodies_for_all_leave_before_the_feeds_that_name_them(harness):
     """Though a way to one gateway is about to go on with its next batch."""
     harness.bus.held = True

@@ -25,8 +25,9 @@ class Harness:
         self.clock, self.metrics, self.fold = ManualClock(), RouterMetrics(CollectorRegistry()), Fold(0, 1)
         self.tracks = EntryTelemetry(3, self.clock, self.metrics, tracing or Tracing("router"))
 
-    def entry(self, *effects, duplicates=0, skipped=0, took_s=0.0):
+    def entry(self, *effects, duplicates=0, skipped=0, took_s=0.0, written_us=0):
         self.tracks.begin(self.fold)
+        self.fold.written_us = written_us
         self.fold.duplicates += duplicates
         self.fold.skipped += skipped
         traced = self.tracks.traced(list(effects))
@@ -68,6 +69,18 @@ def test_how_long_the_oldest_message_was_on_its_way_and_how_long_we_took():
     harness.entry(said(1, at_us=harness.clock.wall_us() - 3_000_000), took_s=0.5)
     assert harness.counted("hop_seconds_sum", hop="process") == 0.5
     assert harness.counted("hop_seconds_sum", hop="queue") == 3.5
+
+
+def test_how_long_an_entry_was_in_the_log_is_measured_where_it_says_when_it_was_made():
+    """Until it was read; an entry without messages does not count."""
+    harness = Harness()
+    made_us = harness.clock.wall_us() - 2_000_000
+    harness.entry(said(1, at_us=made_us - 1_000_000), took_s=0.5, written_us=made_us)
+    harness.entry(said(1))
+    harness.entry(FeedItem(5, ("g",), Left("g~1", "a")), written_us=made_us)
+    assert harness.counted("hop_seconds_count", hop="log") == 1
+    assert harness.counted("hop_seconds_sum", hop="log") == 2.0
+    assert harness.counted("hop_seconds_count", hop="queue") == 2
 
 
 def test_a_sampled_message_goes_on_under_this_hops_span():

@@ -384,6 +384,7 @@ class Uplink:
         body = batch.body(self._gateway, self._clock.wall_us())
         key = self._topology.shard_key(shard.number)
         while shard.batches.is_under_way(batch):
+            began = self._clock.monotonic()
             try:
                 await self._bus.publish(self._topology.ingress, key, body, _PROPERTIES, mandatory=True)
             except (BusUnavailable, NotConfirmed, Unroutable) as error:
@@ -394,6 +395,8 @@ class Uplink:
                 await self._pause(backoff.next())
                 shard.batches.failed(batch)
             else:
+                if batch.entries:
+                    self._metrics.hop_seconds("confirm", self._clock.monotonic() - began)
                 self._went(shard.batches.confirmed(batch))
 
     def _went(self, entries: Sequence[InFlightPublish]) -> None:

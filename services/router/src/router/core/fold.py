@@ -100,6 +100,7 @@ class Fold:
         self.offset = -1  # of the last entry that was applied
         self._at = -1  # of the one that is being applied
         self._time_us = 0  # when that was made, where it is a router's
+        self.written_us = 0  # when the last one was made, by its writer's clock; 0 where it does not say
         self.duplicates = 0  # repeats of a message, since this object was made
         self.skipped = 0  # entries and messages that could not be taken, likewise
         self._begin(checkpoint.empty(None))
@@ -245,7 +246,7 @@ class Fold:
         """
         if offset <= self.offset:
             raise RuntimeError(f"offset {offset} comes after {self.offset}")
-        self._at, self._time_us = offset, 0
+        self._at, self._time_us, self.written_us = offset, 0, 0
         effects: list[Effect] = []
         try:
             envelopes = wire.decode(record)
@@ -371,6 +372,7 @@ class Fold:
 
     def _pass(self, at_us: int, *, router: bool = True) -> None:
         """An entry of this time counts, a router's or a gateway's."""
+        self.written_us = at_us
         if self.version >= COMMANDS_VERSION:
             self._access.advance(at_us, forget=router)
         if router:

@@ -52,7 +52,8 @@ class _Destination:
 
     key: str
     pacer: Pacer
-    dirty: dict[int, None] = field(default_factory=dict, init=False)  # shards that have something for it
+    # shards that have something for it ▶ since when (monotonic)
+    dirty: dict[int, float] = field(default_factory=dict, init=False)
     answers: deque[tuple[Envelope, int]] = field(default_factory=deque, init=False)  # each with its bytes
     answers_bytes: int = field(default=0, init=False)
     asks: dict[Envelope, None] = field(default_factory=dict, init=False)  # what it is to answer behind feeds
@@ -116,9 +117,10 @@ class Egress:
         while (bodies := feeds.next_bodies()) is not None:
             self._to_all(bodies)
         self._answer(feeds)
+        now = self._clock.monotonic()
         for gateway in feeds.dirty():
             destination = self._destination(gateway)
-            destination.dirty[shard] = None
+            destination.dirty.setdefault(shard, now)
             self._go(destination)
 
     def tell(self, key: str, envelope: Envelope) -> None:
@@ -149,11 +151,12 @@ class Egress:
         """Say to these how far a shard's log is, where nothing was said of it for a while. To be called
         several times a second.
         """
-        since, waits = self._clock.monotonic() - IDLE_S, self._feeds[shard].unanswered()
+        now, waits = self._clock.monotonic(), self._feeds[shard].unanswered()
+        since = now - IDLE_S
         for gateway in gateways:
             destination = self._destination(gateway)
             if destination.said.get(shard, since) <= since and gateway not in waits:
-                destination.dirty[shard] = None
+                destination.dirty.setdefault(shard, now)
                 destination.idle.add(shard)
                 self._go(destination)
 
@@ -240,7 +243,7 @@ class Egress:
         for shard in list(destination.dirty):
             if size >= most:
                 break
-            del destination.dirty[shard]
+            since = destination.dirty.pop(shard)
             feeds, idle = self._feeds.get(shard), shard in destination.idle
             destination.idle.discard(shard)
             if feeds is None:
@@ -252,8 +255,10 @@ class Egress:
             if feed is None:
                 continue
             if destination.key in feeds.dirty():
-                destination.dirty[shard] = None  # behind the others: what did not fit comes next
+                destination.dirty[shard] = since  # behind the others: what did not fit comes next
             destination.said[shard] = now
+            if feed.items:
+                self._metrics.hop_seconds("egress_wait", now - since)
             size += sum(size_of(item) for _, _, item in feed.items)
             taken.append(self._traced(feed, destination.key, hops) if self._tracing.on else feed)
         return taken, others
@@ -290,7 +295,7 @@ class Egress:
             if of is not None:
                 of.lost(destination.key, feed.after)
                 if destination.key in of.dirty():
-                    destination.dirty[feed.shard] = None
+                    destination.dirty.setdefault(feed.shard, self._clock.monotonic())
 
     def _suspect(self, gateway: str) -> None:
         if self._gateways.shorten(gateway, self._clock.monotonic()):

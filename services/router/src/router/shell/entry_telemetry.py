@@ -64,11 +64,14 @@ class EntryTelemetry:
         if fold.skipped > self._skipped:
             metrics.rejected("log", fold.skipped - self._skipped)
         trace = self._hops[0].trace_id if self._hops else ""
+        took_s = self._clock.monotonic() - self._began
         if oldest_us:
-            age_us = self._clock.wall_us() - oldest_us
-            metrics.lag.note(age_us)
-            metrics.hop_seconds("queue", age_us / 1_000_000, trace)
-        metrics.hop_seconds("process", self._clock.monotonic() - self._began, trace)
+            now_us = self._clock.wall_us()
+            metrics.lag.note(now_us - oldest_us)
+            metrics.hop_seconds("queue", (now_us - oldest_us) / 1_000_000, trace)
+            if fold.written_us:
+                metrics.hop_seconds("log", (now_us - fold.written_us) / 1_000_000 - took_s, trace)
+        metrics.hop_seconds("process", took_s, trace)
         for hop in self._hops:
             hop.end()
         self._hops.clear()
