@@ -36,14 +36,11 @@ type options struct {
 	joined  int
 	watch   []string
 	seed    uint64
-<<<<<<< HEAD
 	// what a step of a load curve has to reach
 	share    float64
 	patience float64
-=======
 	marks   bool
 	answers *bufio.Reader // where the answers to marks come from
->>>>>>> h16-hops
 }
 
 type report struct {
@@ -77,12 +74,9 @@ func parse(arguments []string) (options, error) {
 	set.StringVar(&o.backend, "backend", "", "notify: amqp-warren=URL, amqp-socketio=URL, redis-socketio=ADDRESS, redis-plain=ADDRESS or http-centrifugo=URL")
 	set.IntVar(&o.joined, "together", 1, "notify with amqp-warren: so many notifications in one AMQP message")
 	set.Uint64Var(&o.seed, "seed", 1, "of what is random")
-<<<<<<< HEAD
 	set.Float64Var(&o.share, "share", 0.95, "a step is sustained if at least this part of what was sent in its time arrived in its time …")
 	set.Float64Var(&o.patience, "patience", 2, "… and its p99 is at most so many seconds")
-=======
 	set.BoolVar(&o.marks, "marks", false, "write begin and end of each measurement to stderr; the next phase begins once a line came on stdin")
->>>>>>> h16-hops
 	set.Func("watch", "NAME=PID,PID: processes whose CPU and memory are measured (more than once)", func(text string) error {
 		o.watch = append(o.watch, text)
 		return nil
