@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
-from aiormq.exceptions import ChannelAccessRefused, ChannelPreconditionFailed
+from aiormq.exceptions import AMQPConnectionError, ChannelAccessRefused, ChannelPreconditionFailed
 from tests.support.eventually import eventually
 from tests.support.scripted_channel import ScriptedChannel, turns
 
@@ -81,6 +81,27 @@ async def test_what_was_not_confirmed_goes_again_in_order_on_the_next_channel() 
         await asyncio.gather(*tasks)
     assert bodies(first) == [0, 1, 2, 3]
     assert bodies(second) == [0, 2, 3, 4]
+
+
+@pytest.mark.parametrize("after", range(8))
+async def test_what_was_not_confirmed_goes_again_whenever_the_link_takes_the_channel_away(after: int) -> None:
+    """A lost connection ends the channel, and some turns of the loop later has the serving cancelled."""
+    publisher = Publisher("p", "ex")
+    first, second = ScriptedChannel(), ScriptedChannel(confirms=True)
+    tasks = [asyncio.create_task(publisher.publish(numbered(number), 5)) for number in range(3)]
+    async with serving(publisher, first) as serve:
+        first.published[0].ack()
+        life = await tasks[0]
+        first.end(AMQPConnectionError("reset"))
+        await turns(after)
+        serve.cancel()
+        await asyncio.gather(serve, return_exceptions=True)
+        assert life.done()
+    tasks.append(asyncio.create_task(publisher.publish(numbered(3), 5)))
+    await turns()
+    async with serving(publisher, second):
+        await asyncio.gather(*tasks)
+    assert bodies(second) == [1, 2, 3]
 
 
 async def test_what_is_not_confirmed_in_time_says_why_and_is_not_sent_later() -> None:

@@ -170,9 +170,11 @@ class Publisher:
             closing.cancel()
             for task in sending:
                 task.cancel()
-            await asyncio.gather(*sending, return_exceptions=True)
+            # Before anything is waited for: a lost connection ends its channels first, and then has whoever
+            # uses them cancelled, who may wait here. What is cancelled settles nothing any more.
             found = self._blame(error)
             life.set_result(None)
+            await asyncio.gather(*sending, return_exceptions=True)
         if not found:
             raise explained(error)
 
