@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -122,6 +124,19 @@ def test_a_repeated_part_is_passed_over_and_a_missing_one_ends_the_call():
     step = calls.answered("c", 5, True, 0.0)
     assert isinstance(step, Failed)
     assert (step.code, step.cancel, len(calls)) == (ErrorCode.UNAVAILABLE, True, 0)
+
+
+def test_a_service_that_repeats_what_was_not_confirmed_leaves_no_gap_whichever_connection_comes_first():
+    """Parts 1 and 2 are confirmed; the broker still takes 3 and 4 from the lost connection while 3 to 6 come by
+    the new one, in any mixture of the two.
+    """
+    lost, new = (3, 4), (3, 4, 5, 6)
+    for places in combinations(range(len(lost) + len(new)), len(lost)):
+        calls, olds, news = table(), iter(lost), iter(new)
+        asked(calls)
+        come = [1, 2, *(next(olds if at in places else news) for at in range(len(lost) + len(new)))]
+        steps = [calls.answered("c", n, n < 6, 1.0) for n in come]
+        assert [step for step in steps if step is not None] == [Answer("c", n, n < 6) for n in range(1, 7)]
 
 
 def test_parts_that_have_no_numbers_are_not_asked_for_again():

@@ -67,7 +67,7 @@ async def test_it_is_asked_again_after_a_while_and_then_given_up() -> None:
     async with serving(asker, channel):
         asking = Asking(asker, MESSAGE)
         with pytest.raises(TimeoutError):
-            await asking.answer(0.05, 0.01)
+            await asking.answer(0.5, 0.01)
         assert len(channel.published) > 1
         former = channel.published[0].properties.correlation_id
         asking.renew()

@@ -64,6 +64,31 @@ async def test_an_answer_is_one_part() -> None:
     assert again.told == replies.told
 
 
+@pytest.mark.parametrize(("reply_to", "at_once"), [("q", 3), ("durable", 1)])
+async def test_a_part_of_a_durable_answer_waits_until_the_broker_has_the_one_before(
+    reply_to: str, at_once: int
+) -> None:
+    """Its queue may refuse one and take the next; other parts go without waiting."""
+    begun: list[int | None] = []
+    confirms = asyncio.Semaphore(0)
+
+    async def publish(part: Part, _: Incoming) -> None:
+        begun.append(part.n)
+        await confirms.acquire()
+
+    message = Incoming(routing_key="s", body=b"1", correlation_id="c1", reply_to=reply_to)
+    job = Job(request_of(message, "durable"), parts, publish)
+    job.deliveries.append(Delivery(message, None, 1))
+    working = asyncio.create_task(job.work())
+    await turns()
+    assert begun == [*range(1, at_once + 1)]
+    for _ in range(3):
+        confirms.release()
+        await turns()
+    await working
+    assert begun == [1, 2, 3]
+
+
 async def test_parts_end_with_an_empty_one_or_with_the_last() -> None:
     """Each goes when it is there."""
     replies = Replies()

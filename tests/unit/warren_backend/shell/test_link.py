@@ -39,6 +39,9 @@ class Connection:
         self.transport = SimpleNamespace(connection=self.main)
         self.channels: list[ScriptedChannel] = []
         self.closed = False
+        self.closing = asyncio.Event()
+        self.may_close = asyncio.Event()
+        self.may_close.set()
         self.failing = False
 
     @property
@@ -64,6 +67,8 @@ class Connection:
         return SimpleNamespace(initialize=initialize, get_underlay_channel=underlay)
 
     async def close(self) -> None:
+        self.closing.set()
+        await self.may_close.wait()
         self.closed = True
         self.main.end()
 
@@ -128,6 +133,34 @@ async def test_a_lost_connection_is_made_again(broker: Broker) -> None:
     broker.connections[0].main.end(AMQPConnectionError("reset"))
     await eventually(lambda: len(part.channels) == 2)
     assert isinstance(part.troubles[1], BrokerUnavailable)
+    await link.stop()
+
+
+async def test_it_stops_also_while_it_closes_a_lost_connection(broker: Broker) -> None:
+    """And connects no more."""
+    link = Link(["amqp://host/%2F"], [Part()])
+    await link.start(5)
+    (connection,) = broker.connections
+    connection.may_close.clear()
+    connection.main.end(AMQPConnectionError("reset"))
+    await connection.closing.wait()
+    async with asyncio.timeout(1):
+        await link.stop()
+    assert broker.connections == [connection]
+
+
+async def test_a_connection_that_is_cancelled_while_it_closes_is_made_again(broker: Broker) -> None:
+    """That is a matter of the connection alone."""
+    link = Link(["amqp://host/%2F"], [Part()])
+    await link.start(5)
+    (connection,) = broker.connections
+
+    async def close() -> None:
+        raise asyncio.CancelledError
+
+    connection.close = close  # type: ignore[method-assign]
+    connection.main.end(AMQPConnectionError("reset"))
+    await eventually(lambda: len(broker.connections) == 2)
     await link.stop()
 
 

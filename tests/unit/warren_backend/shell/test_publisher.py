@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
-from aiormq.exceptions import ChannelAccessRefused, ChannelPreconditionFailed
+from aiormq.exceptions import AMQPConnectionError, ChannelAccessRefused, ChannelPreconditionFailed
 from tests.support.eventually import eventually
 from tests.support.scripted_channel import ScriptedChannel, turns
 
@@ -83,6 +83,27 @@ async def test_what_was_not_confirmed_goes_again_in_order_on_the_next_channel() 
     assert bodies(second) == [0, 2, 3, 4]
 
 
+@pytest.mark.parametrize("after", range(8))
+async def test_what_was_not_confirmed_goes_again_whenever_the_link_takes_the_channel_away(after: int) -> None:
+    """A lost connection ends the channel, and some turns of the loop later has the serving cancelled."""
+    publisher = Publisher("p", "ex")
+    first, second = ScriptedChannel(), ScriptedChannel(confirms=True)
+    tasks = [asyncio.create_task(publisher.publish(numbered(number), 5)) for number in range(3)]
+    async with serving(publisher, first) as serve:
+        first.published[0].ack()
+        life = await tasks[0]
+        first.end(AMQPConnectionError("reset"))
+        await turns(after)
+        serve.cancel()
+        await asyncio.gather(serve, return_exceptions=True)
+        assert life.done()
+    tasks.append(asyncio.create_task(publisher.publish(numbered(3), 5)))
+    await turns()
+    async with serving(publisher, second):
+        await asyncio.gather(*tasks)
+    assert bodies(second) == [1, 2, 3]
+
+
 async def test_what_is_not_confirmed_in_time_says_why_and_is_not_sent_later() -> None:
     """The trouble of the link is named."""
     publisher, channel = Publisher("p", "ex"), ScriptedChannel(confirms=True)
@@ -123,6 +144,97 @@ async def test_what_a_full_queue_refuses_goes_again() -> None:
             await serve
     again = ScriptedChannel(confirms=True)
     async with serving(publisher, again):
+        await task
+
+
+async def test_what_is_refused_goes_again_before_what_came_after_it() -> None:
+    """All of it in its order; one goes at a time until one is taken."""
+    publisher, channel = Publisher("p", "ex", Limits(window=4), in_order=True), ScriptedChannel()
+    tasks = [asyncio.create_task(publisher.publish(numbered(number), 30)) for number in range(6)]
+    async with serving(publisher, channel):
+        assert bodies(channel) == [0, 1, 2, 3]
+        for number in (2, 3):
+            channel.published[number].nack()
+        await turns()
+        channel.published[1].nack()
+        await turns()
+        assert bodies(channel) == [0, 1, 2, 3]
+        channel.published[0].ack()
+        await eventually(lambda: len(channel.published) == 8)
+        assert bodies(channel)[4:] == [1, 2, 3, 4]
+        channel.published[4].nack()
+        for each in channel.published[5:]:
+            each.nack()
+        await turns()
+    again = ScriptedChannel(confirms=True)
+    async with serving(publisher, again):
+        await asyncio.gather(*tasks)
+    assert bodies(again) == [1, 2, 3, 4, 5]
+
+
+async def test_while_the_broker_refuses_one_goes_at_a_time() -> None:
+    """What waits behind it is not written before it is taken, so that nothing overtakes it."""
+    publisher, channel = Publisher("p", "ex", in_order=True), ScriptedChannel()
+    tasks = [asyncio.create_task(publisher.publish(numbered(0), 30))]
+    async with serving(publisher, channel):
+        channel.published[0].nack()
+        await turns()
+        tasks.append(asyncio.create_task(publisher.publish(numbered(1), 30)))
+        await eventually(lambda: len(channel.published) == 2)
+        await turns()
+        assert bodies(channel) == [0, 0]
+        channel.published[1].ack()
+        await eventually(lambda: len(channel.published) == 3)
+        channel.published[2].ack()
+        await asyncio.gather(*tasks)
+    assert bodies(channel) == [0, 0, 1]
+
+
+async def test_what_one_queue_refuses_does_not_hold_up_what_goes_to_others() -> None:
+    """Where not everything goes to one queue."""
+    publisher, channel = Publisher("p", "ex"), ScriptedChannel()
+    tasks = [asyncio.create_task(publisher.publish(numbered(0), 30))]
+    async with serving(publisher, channel):
+        channel.published[0].nack()
+        await turns()
+        tasks.append(asyncio.create_task(publisher.publish(numbered(1), 30)))
+        await turns()
+        assert bodies(channel) == [0, 1]
+        channel.published[1].ack()
+        await eventually(lambda: len(channel.published) == 3)
+        channel.published[2].ack()
+        await asyncio.gather(*tasks)
+    assert bodies(channel) == [0, 1, 0]
+
+
+async def test_what_was_refused_is_not_sent_twice_by_the_next_channel(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The pause after the refusal ends when it is under way there."""
+    monkeypatch.setattr(module, "FIRST_PAUSE_S", 0.01)
+    publisher, first, second = Publisher("p", "ex"), ScriptedChannel(), ScriptedChannel()
+    task = asyncio.create_task(publisher.publish(MESSAGE, 30))
+    async with serving(publisher, first):
+        first.published[0].nack()
+        await turns()
+    async with serving(publisher, second):
+        assert len(second.published) == 1
+        await asyncio.sleep(0.05)  # longer than the pause
+        assert len(second.published) == 1
+        second.published[0].ack()
+        await task
+
+
+async def test_a_pause_after_a_refusal_ends_with_its_channel() -> None:
+    """The next channel begins at once."""
+    publisher = Publisher("p", "ex", in_order=True)
+    first, second = ScriptedChannel(), ScriptedChannel(confirms=True)
+    task = asyncio.create_task(publisher.publish(MESSAGE, 30))
+    async with serving(publisher, first):
+        first.published[0].nack()
+        await turns()
+    async with serving(publisher, second):
+        assert len(second.published) == 1
         await task
 
 

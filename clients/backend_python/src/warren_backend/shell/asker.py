@@ -77,8 +77,17 @@ class Asking:
 class Asker:
     """Questions to one exchange; at most ``limit`` are open."""
 
-    def __init__(self, name: str, exchange: str, limits: Limits | None = None, limit: int = OPEN) -> None:
-        self.publisher = Publisher(name, exchange, limits, self._answered)
+    def __init__(
+        self,
+        name: str,
+        exchange: str,
+        limits: Limits | None = None,
+        limit: int = OPEN,
+        *,
+        in_order: bool = False,
+    ) -> None:
+        """``in_order`` is the Publisher's."""
+        self.publisher = Publisher(name, exchange, limits, self._answered, in_order=in_order)
         self._limit = limit
         self._open: dict[str, asyncio.Future[Incoming]] = {}
 

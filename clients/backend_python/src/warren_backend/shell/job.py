@@ -19,7 +19,8 @@ from warren_backend.shell import tracing
 from warren_backend.shell.calling import call, in_parts, parts
 from warren_backend.shell.consumer import Delivery
 
-# So many parts are on their way to the broker at once.
+# So many parts are on their way to the broker at once. Of a durable answer it is one: its queue may refuse a
+# part and take the next one, and the parts stay in the order in which the queue has taken them.
 WINDOW: Final = 32
 # An answer of more bytes is not kept for repeats: whoever asks again is answered from the beginning.
 KEPT_BYTES: Final = 256 * 1024
@@ -120,7 +121,7 @@ class Job:
                 self._said.clear()
         for delivery in self.deliveries:
             self._send(part, delivery.message)
-        await self._sent(WINDOW)
+        await self._sent(0 if self.request.durable else WINDOW)
 
     def _send(self, part: Part, asked: Incoming) -> None:
         self._sending.append(asyncio.ensure_future(self._publish_part(part, asked)))

@@ -175,9 +175,16 @@ class Link:
 
 async def _closed(connection: AbstractConnection) -> None:
     """Close a connection that may be dead already; it must not hold anybody up."""
-    with contextlib.suppress(*LOST, asyncio.CancelledError):
+    try:
         async with asyncio.timeout(CLOSE_S):
             await connection.close()
+    except LOST:
+        pass
+    except asyncio.CancelledError:
+        # what the connection itself has cancelled ends nothing here; who stops the link does
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
 
 
 def _with_heartbeat(url: str) -> URL:

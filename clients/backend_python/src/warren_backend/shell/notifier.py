@@ -56,7 +56,7 @@ class Notifier:
     """Sends by one channel, in the order of the calls."""
 
     def __init__(self, names: Names, limits: Limits | None = None) -> None:
-        self._asker = Asker("notify", names.notify, limits)
+        self._asker = Asker("notify", names.notify, limits, in_order=True)
         self.publisher = self._asker.publisher
         self._waiting: set[asyncio.Task[Receipt]] = set()
 

@@ -1,7 +1,8 @@
 """Publisher: one channel to one exchange, with confirms, over any number of connections.
 
-What is published goes in the order of the calls, also where it has to be sent again; so much waits and no
-more. Whoever publishes is told that the broker has it, or why not. It knows no message.
+What is published goes in the order of the calls, also where it has to be sent again on another channel; what
+the broker refuses does so only as far as it can. So much waits and no more. Whoever publishes is told that
+the broker has it, or why not. It knows no message.
 """
 
 from __future__ import annotations
@@ -62,7 +63,11 @@ class _Pending:
 
 
 class Publisher:
-    """A part of a Link. ``on_reply`` takes what is answered to the direct reply-to of its channel."""
+    """A part of a Link. ``on_reply`` takes what is answered to the direct reply-to of its channel.
+
+    ``in_order``: what the broker refuses holds up all that came after it. That is for what goes to one queue:
+    elsewhere a queue that is full would hold up what goes to others.
+    """
 
     def __init__(
         self,
@@ -70,16 +75,20 @@ class Publisher:
         exchange: str,
         limits: Limits | None = None,
         on_reply: Callable[[Incoming], None] | None = None,
+        *,
+        in_order: bool = False,
     ) -> None:
         self.name = name
         self._exchange = exchange
         self._on_reply = on_reply
+        self._in_order = in_order
         self._outbox: Outbox[_Pending] = Outbox(limits or Limits())
         self._news = asyncio.Event()
         self._room = asyncio.Event()
         self._turn = asyncio.Lock()
         self._queued = 0
-        self._refusals = 0
+        self._refusals = 0  # in a row
+        self._holding: asyncio.TimerHandle | None = None  # nothing is written meanwhile
         self._pause = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S, lambda: 1.0)
         self._trouble: BackendError | None = None
         self._fault: BaseException | None = None
@@ -154,7 +163,7 @@ class Publisher:
                 await channel.basic_consume(DIRECT_REPLY, self._replied, no_ack=True)
             ready()
             while not closing.done() and self._fault is None:
-                while (due := self._outbox.next()) is not None:
+                while self._may_write(sending) and (due := self._outbox.next()) is not None:
                     self._begin(channel, life, *due, sending)
                 self._news.clear()
                 self._check(sending)
@@ -168,11 +177,16 @@ class Publisher:
                 closing.exception() if closing.done() and not closing.cancelled() else None
             )
             closing.cancel()
+            if self._holding is not None:
+                self._holding.cancel()
+                self._holding = None
             for task in sending:
                 task.cancel()
-            await asyncio.gather(*sending, return_exceptions=True)
+            # Before anything is waited for: a lost connection ends its channels first, and then has whoever
+            # uses them cancelled, who may wait here. What is cancelled settles nothing any more.
             found = self._blame(error)
             life.set_result(None)
+            await asyncio.gather(*sending, return_exceptions=True)
         if not found:
             raise explained(error)
 
@@ -201,6 +215,12 @@ class Publisher:
                     await self._room.wait()
         finally:
             self._queued -= 1
+
+    def _may_write(self, sending: dict[asyncio.Task[None], _Pending]) -> bool:
+        """Say whether what waits may go: after a refusal nothing for a moment, and then one at a time until
+        one is taken, so that nothing more overtakes what was refused.
+        """
+        return self._holding is None and not (self._in_order and self._refusals and sending)
 
     def _begin(
         self,
@@ -246,7 +266,7 @@ class Publisher:
                 pending, Unroutable(f"no queue takes what goes to {self._exchange}: has Warren started here?")
             )
         except DeliveryError:
-            self._refused(number)
+            self._refused(number, life)
         except LOST:
             pass  # the end of the channel says it for all
         except (ValueError, TypeError, OverflowError) as error:
@@ -260,17 +280,28 @@ class Publisher:
             if not pending.done.done():
                 pending.done.set_result(life)
 
-    def _refused(self, number: int) -> None:
+    def _refused(self, number: int, life: Life) -> None:
         """Send it again soon: the queue is full, or has no leader at present."""
         self._refusals += 1
         self._trouble = BrokerUnavailable("the broker refuses it: the queue is full, or its leader is away")
         if self._refusals >= REFUSALS:
             self._fault = self._trouble
             return
-        asyncio.get_running_loop().call_later(self._pause.next(), self._again, number)
-
-    def _again(self, number: int) -> None:
+        loop = asyncio.get_running_loop()
+        if not self._in_order:
+            loop.call_later(self._pause.next(), self._again, number, life)
+            return
         self._outbox.again(number)
+        if self._holding is None:
+            self._holding = loop.call_later(self._pause.next(), self._go_on)
+
+    def _again(self, number: int, life: Life) -> None:
+        if not life.done():  # else it is under way on another channel
+            self._outbox.again(number)
+            self._news.set()
+
+    def _go_on(self) -> None:
+        self._holding = None
         self._news.set()
 
     def _check(self, sending: dict[asyncio.Task[None], _Pending]) -> None:
