@@ -352,6 +352,7 @@ async def test_every_verb_of_control_works(
             )
             assert (outcomes["failed"], [each["status"] for each in outcomes["results"]]) == (0, [200, 200])
             assert (await control.broadcast("bye", [room(place)], type="bye"))["failed"] == 0
+            await ann.expect("bye", room=place)  # it is taken before it is in the log
             history = await control.history(room(place), limit=10)
             assert [message["payload"] for message in history["messages"]] == [{"x": 1}, "AQ==", "bye"]
             explained = await control.explain(room(place), "p1")
