@@ -2,8 +2,8 @@
 #   docker build --build-arg SERVICE=gateway -t warren-gateway .
 #   docker build --build-arg SERVICE=router -t warren-router .          (or `make images` for both)
 # It runs as user 10001 and writes nothing: run it with a read-only root file system. The base is pinned by its version's tag; who needs
-# the very same bytes at each build gives a digest: --build-arg BASE=python:3.13-slim-trixie@sha256:…
-ARG BASE=docker.io/library/python:3.13-slim-trixie
+# the very same bytes at each build gives a digest: --build-arg BASE=python:3.14-slim-trixie@sha256:…
+ARG BASE=docker.io/library/python:3.14-slim-trixie
 # gateway or router: there is no image of both
 ARG SERVICE
 

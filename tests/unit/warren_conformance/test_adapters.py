@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import sys
+from unittest.mock import AsyncMock, Mock
 
 import psutil
 import pytest
@@ -11,7 +14,8 @@ from tests.support.eventually import eventually
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
 
-from warren_conformance.adapters import ProcessSource, SocketSource, parsed
+from warren_conformance import adapters
+from warren_conformance.adapters import ProcessAdapter, ProcessSource, SocketSource, parsed
 from warren_conformance.verdicts import Broken
 
 ECHO = """
@@ -42,6 +46,34 @@ async def test_a_program_is_spoken_to_by_lines() -> None:
     await adapter.stop(10.0)
     assert await adapter.event() is None
     assert "exit code 3; so long" in adapter.last_words()
+
+
+async def test_what_it_wrote_last_is_kept_though_its_end_is_known_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A process that has ended may have words in its pipe that nobody has read yet."""
+    stderr = asyncio.StreamReader()
+
+    def ended(*_: int) -> None:
+        stderr.feed_data(b"so long")
+        stderr.feed_eof()
+
+    monkeypatch.setattr(os, "killpg", ended)
+    process = Mock(pid=1, returncode=3, stderr=stderr, wait=AsyncMock(return_value=3))
+    adapter = ProcessAdapter(process)
+    await adapter.stop(10.0)
+    assert adapter.last_words() == "exit code 3; so long"
+
+
+async def test_one_that_holds_stderr_for_ever_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that left the process group is not killed with it, and may never close what it inherited."""
+    monkeypatch.setattr(os, "killpg", Mock())
+    monkeypatch.setattr(adapters, "_LAST_WORDS_S", 0.01)
+    process = Mock(pid=1, returncode=3, stderr=asyncio.StreamReader(), wait=AsyncMock(return_value=3))
+    adapter = ProcessAdapter(process)
+    async with asyncio.timeout(10.0):
+        await adapter.stop(10.0)
+    assert adapter.last_words() == "exit code 3; "
 
 
 def is_gone(pid: int) -> bool:

@@ -21,6 +21,7 @@ from warren_conformance.verdicts import Broken
 
 LINE_MAX: Final = 32 << 20
 _TAIL: Final = 2_000
+_LAST_WORDS_S: Final = 1.0
 
 Event = dict[str, Any]
 
@@ -91,12 +92,20 @@ class ProcessAdapter:
             # also what the client's program has started itself, such as a shell's or npx's child
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
-            self._stderr.cancel()
-            await asyncio.wait([self._stderr])
+            await self._hear_out()
 
     def last_words(self) -> str:
         """Return its exit code and the end of its stderr."""
         return f"exit code {self._process.returncode}; {self._tail.decode(errors='replace').strip()}"
+
+    async def _hear_out(self) -> None:
+        # Its end may be known before what it wrote last was read (Python 3.14 does not wait for the pipes).
+        # The pipe closes with the last that holds it; a program that left the process group may hold it on.
+        try:
+            await asyncio.wait([self._stderr], timeout=_LAST_WORDS_S)
+        finally:
+            self._stderr.cancel()
+            await asyncio.wait([self._stderr])
 
     async def _read_stderr(self) -> None:
         assert self._process.stderr is not None
