@@ -39,8 +39,8 @@ type options struct {
 	// what a step of a load curve has to reach
 	share    float64
 	patience float64
-	marks   bool
-	answers *bufio.Reader // where the answers to marks come from
+	marks    bool
+	answers  *bufio.Reader // where the answers to marks come from
 }
 
 type report struct {

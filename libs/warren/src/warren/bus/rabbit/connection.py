@@ -65,7 +65,6 @@ class Socket(asyncio.StreamReaderProtocol):
         self._waiting: list[asyncio.Future[None]] = []
         self._out: list[bytes] = []  # what goes at the end of this turn of the loop
         self._out_bytes = 0
-        self._wrote = False  # something was written in this turn
 
     # ── in ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -154,14 +153,11 @@ class Socket(asyncio.StreamReaderProtocol):
     # ── out ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def write(self, data: bytes) -> None:
-        """Write at once what comes first in a turn of the loop, and what comes behind it in the same turn
-        together, at its end: each write is a system call, and wakes the broker.
+        """Write what comes in one turn of the loop together, at its end: each write is a system call, and
+        wakes the broker.
         """
-        if not self._wrote:
-            self._wrote = True
-            self._loop.call_soon(self._end_turn)
-            self.transport.write(data)
-            return
+        if not self._out:
+            self._loop.call_soon(self.flush)
         self._out.append(data)
         self._out_bytes += len(data)
         if self._out_bytes >= OUT_BYTES:
@@ -172,10 +168,6 @@ class Socket(asyncio.StreamReaderProtocol):
         out, self._out, self._out_bytes = self._out, [], 0
         if out and not self.transport.is_closing():
             self.transport.write(b"".join(out))
-
-    def _end_turn(self) -> None:
-        self._wrote = False
-        self.flush()
 
     def pause_writing(self) -> None:
         """Handle a full write buffer."""
