@@ -228,12 +228,11 @@ def main() -> int:
         words += ["-together", str(arguments.together)]
     found: dict[str, list[dict[str, Point]]] = {variant.name: [] for variant in variants}
     reports: list[tuple[str, dict[str, Any]]] = []
-    shared = {key: value for key, value in WARREN.items() if key != "WARREN_SHARDS"}
 
     def installed(variant: Variant) -> Installation:
         gateways, routers = variant.counts or (arguments.gateways, arguments.routers)
         return Installation(
-            gateways=gateways, routers=routers, env=shared | variant.env, python=variant.python
+            gateways=gateways, routers=routers, env=WARREN | variant.env, python=variant.python
         )
 
     with ExitStack() as stack:

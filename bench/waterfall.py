@@ -360,9 +360,8 @@ def main() -> int:
     rates: list[str] = arguments.rates
     phases = ",".join(f"pace={rate}:{arguments.seconds}" for rate in rates)
     words = ["-mode", "rooms", "-rooms", str(arguments.rooms), *WORDS["rooms"], "-phases", phases]
-    shared = {key: value for key, value in WARREN.items() if key != "WARREN_SHARDS"}
     load = os.getloadavg()[0]
-    with Installation(gateways=arguments.gateways, routers=arguments.routers, env=shared) as installation:
+    with Installation(gateways=arguments.gateways, routers=arguments.routers, env=WARREN) as installation:
         report, readings = drive(installation, words, 120 + len(rates) * (arguments.seconds + 60))
     found = [Phase(*each) for each in zip(rates, report["results"], readings, strict=True)]
     print(waterfall(found), hops(found), sep="\n\n")

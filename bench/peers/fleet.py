@@ -28,9 +28,8 @@ from rabbit_nodes.ports import free_port
 
 HERE = Path(__file__).parent
 BUILT = HERE.parents[1] / ".cache" / "bench"
-# No rooms are joined at connect: every peer's clients join one given room. Two shards for each router, as
-# docs/operations.md recommends.
-WARREN = {**GENEROUS, "WARREN_GATEWAY_ROOMS": "-", "WARREN_SHARDS": "4"}
+# No rooms are joined at connect: every peer's clients join one given room.
+WARREN = {**GENEROUS, "WARREN_GATEWAY_ROOMS": "-"}
 
 
 @dataclass(frozen=True, slots=True)

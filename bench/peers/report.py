@@ -53,7 +53,7 @@ def markdown(
 
 
 READING = (
-    "* Two nodes of each peer (Warren: two gateways and two routers, with two shards for each router; all else is its default but for limits on single clients), the broker or store, and the load generator share the machine's cores.",
+    "* Two nodes of each peer (Warren: two gateways and two routers; all is its default but for limits on single clients), the broker or store, and the load generator share the machine's cores.",
     "* Saturation: so many messages are under way at any time that the servers never wait for the generator; a message counts as under way until all members have it.",
     "* Half: a steady stream at half of the peer's own saturation; a message's time runs from when it was due to be sent.",
     "* CPU: user and system time of all server processes divided by delivered messages, when saturated; that of broker or store stands beside it.",
