@@ -53,7 +53,7 @@ bench-micro: install ## what single parts cost, without broker and sockets
 bench-attack: install ## one who means harm beside clients who behave well: half an hour (ARGS="--only NAMES": less)
 	scripts/dev/need rabbitmq
 	scripts/bench/run "attack $(ARGS)"
-bench-peers: install ## measure Warren beside python-socketio, Socket.IO, Centrifugo and ws: about 20 minutes (ARGS=--quick: 5)
+bench-peers: install ## measure Warren beside python-socketio, Socket.IO, Centrifugo and ws: about 25 minutes (ARGS=--quick: small sizes)
 	scripts/bench/peers $(ARGS)
 docs: install ## make what is made from the code: docs/settings.md, topology.md, log.md, reference, and types
 	scripts/docs/generate
