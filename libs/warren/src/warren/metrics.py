@@ -38,7 +38,6 @@ SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 
 
-
 def render(registry: CollectorRegistry, accept: str = "") -> tuple[bytes, str]:
     """Return the exposition of a registry and its content type: OpenMetrics, which alone has the exemplars,
     where the scraper's ``Accept`` header asks for it, else Prometheus's own text.
