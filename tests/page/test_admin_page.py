@@ -293,7 +293,7 @@ def test_the_overview_shows_the_whole_installation(tab: Tab, warren: Installatio
     ):
         expect(tile(name)).to_have_text(value)
     expect(page.get_by_text("are spoken for, and the broker takes what is published")).to_be_visible()
-    for name, rows in (("Routers", 1), ("Gateways", 2), ("Shards", 4)):
+    for name, rows in (("Routers", 1), ("Gateways", 2), ("Shards", 2)):
         expect(page.get_by_role("table", name=name, exact=True).locator("tbody tr")).to_have_count(rows)
     chart = page.get_by_role("img", name=re.compile("^Connections from .* connections now 3, at most"))
     expect(chart).to_be_visible(timeout=15_000)
@@ -632,7 +632,7 @@ def test_every_view_is_accessible_and_as_wide_as_the_screen(
     expect(page.get_by_label("Key", exact=True)).to_be_visible()
     look("the key")
     tab.open()
-    expect(page.get_by_role("table", name="Shards").locator("tbody tr")).to_have_count(4)
+    expect(page.get_by_role("table", name="Shards").locator("tbody tr")).to_have_count(2)
     expect(page.locator(".plot .line-0").first).to_have_attribute("d", re.compile("L"), timeout=15_000)
     look("overview")
     tab.go("rooms")

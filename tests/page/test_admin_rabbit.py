@@ -91,7 +91,7 @@ async def test_a_kick_on_the_page_closes_a_real_client_wherever_it_is(
         routers = page.get_by_role("table", name="Routers").locator("tbody tr")
         await expect(routers).to_have_count(2)
         await expect(routers.filter(has_text="(answers)")).to_have_count(1)
-        await expect(page.get_by_text("All 2 shards are spoken for")).to_be_visible(timeout=20_000)
+        await expect(page.get_by_text("All 4 shards are spoken for")).to_be_visible(timeout=20_000)
 
     await first.goto(f"{installation.pages[0]}#/user/kim")
     await expect(first.get_by_text(re.compile("kim: online.*, 2 connections"))).to_be_visible()
@@ -108,7 +108,7 @@ async def test_a_kick_on_the_page_closes_a_real_client_wherever_it_is(
     await expect(second.get_by_role("table", name="Routers").locator("tbody tr")).to_have_count(
         1, timeout=20_000
     )
-    await expect(second.get_by_text("All 2 shards are spoken for")).to_be_visible(timeout=20_000)
+    await expect(second.get_by_text("All 4 shards are spoken for")).to_be_visible(timeout=20_000)
     await expect(_tile(second, "Connections")).to_have_text("1", timeout=20_000)
     await expect(first.locator(".trouble:visible")).to_contain_text(
         "The router can't be reached", timeout=20_000

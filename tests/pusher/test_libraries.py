@@ -168,9 +168,9 @@ async def test_they_come_through_a_rolling_restart(pods: Pods, tmp_path: Path) -
     deployed = await deploy(
         pods,
         tmp_path,
-        WARREN_GATEWAY_GRACE_MS="5000",
+        WARREN_GATEWAY_GRACE_MS="20000",
         WARREN_GATEWAY_DRAIN_MS="500",
-        WARREN_GATEWAY_DRAIN_DEADLINE_MS="5000",
+        WARREN_GATEWAY_DRAIN_DEADLINE_MS="15000",
     )
     balancer = Balancer("nginx", (deployed.gateways * PLACES)[:PLACES], tmp_path)
     names = [f"c{number}" for number in range(8)]

@@ -28,6 +28,7 @@ def test_it_writes_lines_and_ends_well(stream, capsys):
 def test_the_stream_is_that_of_the_settings(stream, monkeypatch):
     """Prefix and shard name it."""
     monkeypatch.setenv("WARREN_PREFIX", "other")
+    monkeypatch.setenv("WARREN_SHARDS", "4")
     stream.put(RULES)
     asked = []
     tail = stream.tail
