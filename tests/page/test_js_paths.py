@@ -77,9 +77,15 @@ def windows(browser: Browser, *scripts: str) -> Iterator[tuple[BrowserContext, C
         context.add_init_script(script)
 
     def visit(address: str) -> Page:
-        page = context.new_page()
+        page, said = context.new_page(), list[str]()
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
         page.goto(address)
-        expect(page).to_have_title("joined", timeout=WAIT_MS)
+        try:
+            expect(page).to_have_title("joined", timeout=WAIT_MS)
+        except AssertionError as error:
+            tabs = len(context.pages)
+            raise AssertionError(f"tab {tabs} did not join; it has said {said[-20:]}\n{error}") from None
         return page
 
     try:
