@@ -25,7 +25,6 @@ from gateway.core.permissions import Identity
 from gateway.core.session import NO_SHARD, Outcome, Session, SessionConfig, State
 from gateway.core.websocket import frames
 from gateway.core.websocket.frame_parser import WebSocketViolation
-from gateway.core.websocket.limited_reader import FREE_S
 from gateway.core.work_rate_limit import WorkRateLimit
 from gateway.shell.auth import Authenticator, Refusal
 from gateway.shell.client_publisher import ClientPublisher
@@ -52,8 +51,6 @@ _log = get_logger("gateway.connection")
 LOOK_AGAIN_S: Final = 1.0
 # Longer than anybody rests who is woken by what it waits for.
 LONG_S: Final = 3_600.0
-# So many messages of a client are timed behind one that seems to have taken long.
-TIMED: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +92,8 @@ class Connection(Member):
 
     __slots__ = (
         "_awaits_decision", "_awaits_reads", "_client", "_context", "_hold_s", "_inputs", "_ip",
-        "_last_words", "_parts", "_reads", "_received", "_shard", "_since", "_timed", "_token", "held",
-        "session", "transport",
+        "_last_words", "_parts", "_reads", "_received", "_shard", "_since", "_token", "held", "session",
+        "transport",
     )  # fmt: skip
 
     def __init__(
@@ -123,7 +120,6 @@ class Connection(Member):
         self._parts: PartWindow | None = None  # of answers of services that come in parts
         self._since = context.clock.monotonic()
         self._received = 0
-        self._timed = 0  # so many of its messages are still to be timed
         # What the message that was handled last asks of whoever reads the next one:
         self._token: str | None = None  # it is checked before
         self._hold_s = 0.0  # for how long the client is left unread
@@ -179,24 +175,12 @@ class Connection(Member):
         return True
 
     def _take(self, data: str | bytes) -> None:
-        """Handle one message, and whatever it brings about at once; its client is charged for the time.
-
-        That is the thread's own, not what others had meanwhile where the machine is busy. Asking the system
-        for it costs more than many a message, so it is asked only for a client one of whose last messages
-        seems to have taken long.
-        """
+        """Handle one message, and whatever it brings about at once; its client is charged for the time."""
         clock = self._context.clock
+        began = clock.thread()  # not what others had meanwhile where the machine is busy
         self._received += 1
-        if self._timed:
-            self._timed -= 1
-            began = clock.thread()
-            self.put(data)
-            self.transport.worked(clock.thread() - began)
-            return
-        began = clock.monotonic()
         self.put(data)
-        if clock.monotonic() - began > FREE_S:
-            self._timed = TIMED
+        self.transport.worked(clock.thread() - began)
 
     async def _await_place(self, shard: int) -> None:
         """Leave the client unread until a shard has place for what it sends, or until the connection ends."""
