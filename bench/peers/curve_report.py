@@ -6,11 +6,10 @@ from collections.abc import Callable, Mapping
 
 from bench.peers.curve_plot import Line, curves
 from bench.peers.figures import BUSY, Figures
-from bench.peers.fleet import PEERS
+from bench.peers.fleet import TITLES
 from bench.peers.load_curve import Point, sustained
 from bench.peers.plots import figure
 
-TITLES = {peer.key: peer.title for peer in PEERS}
 # scenario ▶ the end of its charts' names, and what is said of it in their titles
 CURVES = {
     "l": ("", "all on the same cores"),

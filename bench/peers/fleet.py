@@ -77,6 +77,7 @@ PEERS = (
     ),
     Peer("ws-redis", "ws + Redis", "plain", "redis", "nothing: what was said meanwhile is lost"),
 )
+TITLES = {peer.key: peer.title for peer in PEERS}
 
 
 class Fleet:

@@ -8,12 +8,11 @@ from collections.abc import Mapping, Sequence
 
 from bench.peers import curve_report
 from bench.peers.figures import BUSY, Figures
-from bench.peers.fleet import PEERS
+from bench.peers.fleet import PEERS, TITLES
 from bench.peers.performance_targets import Row, Table
 from bench.peers.plots import bars, figure
 from bench.peers.scenario import SCENARIOS
 
-TITLES = {peer.key: peer.title for peer in PEERS}
 RECOVERS = {peer.key: peer.recovers for peer in PEERS}
 CHARTS = (
     ("rate", "Delivered messages a second at saturation", "messages a second (more is better)"),
