@@ -5,7 +5,6 @@ who has left.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -98,10 +97,9 @@ async def test_members_of_a_killed_gateway_leave_with_events(pods: Pods, heard: 
         await eventually(lambda: len(heard.of("room.joined")) >= 4)
         await eventually(lambda: len(heard.of("client.connected")) >= 4)
         front[0].kill()
-        began = time.monotonic()
-        await eventually(lambda: len(heard.of("client.disconnected")) >= 3, 10.0)
-        await eventually(lambda: len(heard.of("room.left")) >= 3, 10.0)
-        assert time.monotonic() - began < 10.0
+        await eventually(
+            lambda: min(len(heard.of("client.disconnected")), len(heard.of("room.left"))) >= 3, 10.0
+        )
         await ann.publish("lobby", 1)
     await eventually(lambda: len(heard.of("room.left")) >= 4)
     await eventually(lambda: len(heard.of("client.disconnected")) >= 4)

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.cost import lines, times
+from tests.support.cost import STEP, is_linear, lines
 
 from router.core.notification_parser import Notification, address_of, parse
 from warren.envelope import Publish, decode, encode
@@ -120,22 +120,17 @@ ENDS = {
 @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
 def test_a_body_is_judged_in_linear_time(unit, end):
     """Whether it is JSON or not: no backend can keep a router from its work."""
-    small, large = (b"[" + unit * (size // len(unit)) + end for size in (50_000, 100_000))
-    assert lines(lambda: make(body=large, max_bytes=200_000)) == lines(
-        lambda: make(body=small, max_bytes=200_000)
-    )
-    assert (
-        times(lambda: make(body=large, max_bytes=200_000), lambda: make(body=small, max_bytes=200_000)) <= 3
-    )
+    small, large = (b"[" + unit * (size // len(unit)) + end for size in (20_000, 20_000 * STEP))
+    judge = lambda body: make(body=body, max_bytes=400_000)  # noqa: E731
+    assert lines(lambda: judge(large)) == lines(lambda: judge(small))
+    assert is_linear(judge, small, large)
 
 
 def test_a_string_without_an_end_is_refused_at_once():
     """The parser looks first, and nothing looks at what is no JSON a second time."""
-    small, large = (b"[" * 129 + b'"' + b'\\"' * size for size in (4_000, 8_000))
+    small, large = (b"[" * 129 + b'"' + b'\\"' * size for size in (2_000, 2_000 * STEP))
     assert make(body=large, max_bytes=100_000).startswith("invalid payload")
-    assert (
-        times(lambda: make(body=large, max_bytes=100_000), lambda: make(body=small, max_bytes=100_000)) <= 2.5
-    )
+    assert is_linear(lambda body: make(body=body, max_bytes=100_000), small, large)
 
 
 def test_what_nests_as_deep_as_a_clients_message_may_passes():
