@@ -20,7 +20,7 @@ from tests.support.buses import (
 )
 from tests.support.eventually import eventually
 
-from warren.bus import Bus, Delivery, Properties, Source
+from warren.bus import Bus, Delivery, Outgoing, Properties, Source
 from warren.errors import BusUnavailable, Nacked, NotConfirmed, Unroutable
 
 # ── publishing and routing ──────────────────────────────────────────────────────────────────────────────────
@@ -146,6 +146,37 @@ async def test_concurrent_publishes_keep_the_order_of_the_calls(bus: Bus, topolo
     assert await inbox.holds(1_000) == bodies
 
 
+async def test_what_is_published_together_arrives_in_its_order(bus: Bus, topology: ContractTopology) -> None:
+    """Each with its own key and properties."""
+    inbox = Inbox(ack=True)
+    await bus.subscribe(durable(topology.plain), inbox, prefetch=64)
+    name = topology.plain.name
+    together = [Outgoing(name, body, Properties(message_id=body.decode())) for body in numbers(300)]
+    assert await bus.publish_all("", together) == [None] * 300
+    assert await inbox.holds(300) == numbers(300)
+    idents = [each.properties.message_id for each in inbox.deliveries]
+    assert idents == [body.decode() for body in numbers(300)]
+    assert await bus.publish_all("", []) == []
+
+
+async def test_of_what_is_published_together_each_has_its_own_outcome(
+    bus: Bus, topology: ContractTopology
+) -> None:
+    """What one queue refuses does not concern the others' messages; an exchange that is not there, all.
+    RabbitMQ counts what a queue holds with what is in it, not with what is on its way.
+    """
+    full, plain = topology.small.name, topology.plain.name
+    assert await bus.publish_all("", [Outgoing(full, b"x")] * 6)
+    together = [Outgoing(plain if number % 2 else full, b"%d" % number) for number in range(6)]
+    outcomes = await bus.publish_all("", together)
+    assert [type(outcome) for outcome in outcomes] == [Nacked, type(None)] * 3
+    missing = await bus.publish_all("no such exchange", together[:2])
+    assert [isinstance(each, NotConfirmed) for each in missing] == [True, True]
+    await eventually(lambda: bus.up)
+    with pytest.raises(ValueError, match="one by one"):
+        await bus.publish_all(topology.ingress, together)
+
+
 async def test_a_cancelled_publish_leaves_the_others_alone(bus: Bus, topology: ContractTopology) -> None:
     """Cancelling some of many concurrent publishes disturbs neither the confirms nor the order of
     the rest.
@@ -168,6 +199,8 @@ async def test_a_bus_that_is_not_up_publishes_nothing(world: World, topology: Co
     bus = await world.bus()
     with pytest.raises(BusUnavailable):
         await bus.publish("", topology.plain.name, b"x")
+    outcomes = await bus.publish_all("", [Outgoing(topology.plain.name, b"x")] * 2)
+    assert [type(outcome) for outcome in outcomes] == [BusUnavailable] * 2
     await bus.start()
     assert bus.up
     await bus.close()

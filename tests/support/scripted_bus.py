@@ -6,10 +6,20 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from warren.bus import TAIL_PREFETCH, OnDelivery, Properties, Record, Source, Start, Timestamp, nothing
+from warren.bus import (
+    TAIL_PREFETCH,
+    OnDelivery,
+    Outgoing,
+    Properties,
+    Record,
+    Source,
+    Start,
+    Timestamp,
+    nothing,
+)
 
 
 @dataclass
@@ -171,6 +181,11 @@ class ScriptedBus:
         await self.turn()
         if outcome is not None:
             raise outcome
+
+    async def publish_all(self, exchange: str, messages: Sequence[Outgoing]) -> list[Exception | None]:
+        publishes = (self.publish(exchange, *message) for message in messages)
+        found = await asyncio.gather(*publishes, return_exceptions=True)
+        return [outcome if isinstance(outcome, Exception) else None for outcome in found]
 
     async def turn(self) -> None:
         """Wait for ``release`` while held, else for the next turn of the loop."""

@@ -25,9 +25,9 @@ It never retries a publish, never drops a delivery, and knows nothing of envelop
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from warren.topology import Binding, Queue
 
@@ -157,6 +157,14 @@ class Timestamp:
 Start = int | Timestamp | Literal["first", "last"]
 
 
+class Outgoing(NamedTuple):
+    """A message that is to be published with others."""
+
+    key: str
+    body: bytes
+    properties: Properties = NO_PROPERTIES
+
+
 class Bus(Protocol):
     """A broker."""
 
@@ -208,6 +216,15 @@ class Bus(Protocol):
         """Publish and wait for the confirm. ``exchange`` "" reaches the queue named by ``key``.
 
         Raises BusUnavailable, NotConfirmed, Unroutable (mandatory only).
+        """
+        ...
+
+    async def publish_all(self, exchange: str, messages: Sequence[Outgoing]) -> list[Exception | None]:
+        """Publish these in their order, persistent, and wait for all confirms. Return what became of each:
+        None where it was confirmed, else what ``publish`` would have raised.
+
+        One by one each would cost a task and a timer, which is more than the publish itself. Raises
+        ValueError for the exchange of the shards' logs: each of those has a channel of its own.
         """
         ...
 

@@ -13,11 +13,11 @@ confirmed. It does not decide what is due (``core/event_backlog.py``).
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from base64 import b64encode
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 
 import msgspec
 
@@ -26,7 +26,7 @@ from router.core.event_backlog import Due, EventBacklog
 from router.shell.retrying_publisher import FIRST_PAUSE_S, LONGEST_PAUSE_S
 from router.shell.router_context import RouterContext
 from warren import envelope as wire
-from warren.bus import HeaderValue, Properties
+from warren.bus import HeaderValue, Outgoing, Properties
 from warren.contract.events import MembershipEvent, MessageEvent
 from warren.errors import BusUnavailable, Nacked
 from warren.logs import event, get_logger
@@ -109,11 +109,8 @@ class Events:
         """Publish in order; return once all are confirmed or given up."""
         backoff, tries = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S), 0
         while waiting and self._speaks:
-            # Tasks made in one turn publish in their order.
-            outcomes = await asyncio.gather(*map(self._publish, waiting), return_exceptions=True)
-            failed = {
-                at: outcome for at, outcome in enumerate(outcomes) if isinstance(outcome, BaseException)
-            }
+            outcomes = await self._bus.publish_all(self._topology.events, list(map(self._message, waiting)))
+            failed = {at: outcome for at, outcome in enumerate(outcomes) if outcome is not None}
             # What was cut off, or found no broker, has not been refused: it is sent again.
             if not failed or (self._refusing and all(isinstance(each, Nacked) for each in failed.values())):
                 if failed:
@@ -150,7 +147,7 @@ class Events:
             reason=str(failure),
         )
 
-    async def _publish(self, due: Due) -> None:
+    def _message(self, due: Due) -> Outgoing:
         emit = due.emit
         said: MembershipEvent | MessageEvent
         if emit.message is not None:
@@ -163,7 +160,7 @@ class Events:
         properties = Properties(
             content_type="application/json", message_id=due.id, headers=_cloud_event(due, self._source)
         )
-        await self._bus.publish(self._topology.events, key, body, properties)
+        return Outgoing(key, body, properties)
 
 
 def _cloud_event(due: Due, source: str) -> dict[str, HeaderValue]:
@@ -175,11 +172,19 @@ def _cloud_event(due: Due, source: str) -> dict[str, HeaderValue]:
         "cloudEvents_type": _name(emit),
         "cloudEvents_subject": emit.room,
     }
-    # What a gateway's clock said may be no time at all; it is optional there.
-    with contextlib.suppress(ValueError, OverflowError, OSError):
-        at = datetime.fromtimestamp(emit.at_us / 1_000_000, UTC)
-        headers["cloudEvents_time"] = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if time := _time(emit.at_us // 1_000):
+        headers["cloudEvents_time"] = time
     return headers
+
+
+@lru_cache(maxsize=256)
+def _time(at_ms: int) -> str:
+    """Return a time as CloudEvents spells it; empty where what a gateway's clock said is no time at all."""
+    try:
+        at = datetime.fromtimestamp(at_ms / 1_000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return ""
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _name(emit: BackendEvent) -> str:

@@ -1,6 +1,7 @@
 """RabbitChannel, frame by frame, against a scripted server."""
 
 import asyncio
+import gc
 from dataclasses import replace
 
 import pamqp.frame
@@ -10,14 +11,18 @@ from pamqp.header import ContentHeader
 from tests.support.amqp_server import AmqpServer
 from tests.support.eventually import eventually
 
-from warren.bus import Delivery, Properties
+from warren.bus import Delivery, Outgoing, Properties
 from warren.bus.rabbit.channel import CONFIRM_S, RabbitChannel
 from warren.bus.rabbit.connection import RabbitConnection
-from warren.errors import BusUnavailable, NotConfirmed, Unroutable
+from warren.errors import BusUnavailable, Nacked, NotConfirmed, Unroutable
 
 
 async def publish(channel: RabbitChannel, body: bytes, *, mandatory: bool = False) -> None:
     await channel.publish("ex", "key", body, None, mandatory, persistent=True)
+
+
+def several(count: int) -> list[Outgoing]:
+    return [Outgoing("key", b"%d" % number) for number in range(count)]
 
 
 # ── publishing ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -38,6 +43,70 @@ async def test_confirms_in_any_order_wake_their_own_publish(
     server.send(1, spec.Basic.Ack(6))
     await tasks[5]
     assert [each.body for each in server.published] == [b"%d" % number for number in range(6)]
+
+
+async def test_each_of_several_has_the_outcome_that_its_confirm_says(
+    server: AmqpServer, connection: RabbitConnection
+) -> None:
+    """Whatever the order of the confirms; what can't be sent at all does not concern the others."""
+    channel = await RabbitChannel.opened(connection, confirms=True)
+    server.on_publish = lambda _: None
+    too_long = Outgoing("k" * 256, b"long")
+    task = asyncio.create_task(channel.publish_all("ex", [*several(3), too_long, *several(1)]))
+    await eventually(lambda: len(server.published) == 4)
+    server.send(1, spec.Basic.Nack(3), spec.Basic.Ack(4))
+    server.send(1, spec.Basic.Ack(2, multiple=True))
+    outcomes = await task
+    assert [type(outcome) for outcome in outcomes] == [
+        type(None), type(None), Nacked, ValueError, type(None),
+    ]  # fmt: skip
+    assert [each.body for each in server.published] == [b"0", b"1", b"2", b"0"]
+
+
+async def test_of_several_only_what_stays_away_is_given_up(
+    server: AmqpServer, connection: RabbitConnection
+) -> None:
+    """Each has as long as a publish by itself, and what waits while the broker holds back has longer."""
+    channel = await RabbitChannel.opened(connection, confirms=True)
+    channel.confirm_s = 0.05
+    server.on_publish = lambda published: published.tag == 2 and server.answer(published, spec.Basic.Ack(2))
+    outcomes = await channel.publish_all("ex", several(3))
+    assert [type(outcome) for outcome in outcomes] == [NotConfirmed, type(None), NotConfirmed]
+    server.on_publish = None
+    channel.confirm_s = 4 * CONFIRM_S
+    assert await channel.publish_all("ex", several(2)) == [None, None]
+    assert channel.confirm_s == CONFIRM_S
+
+
+async def test_several_that_are_cancelled_leave_no_hole(
+    server: AmqpServer, connection: RabbitConnection, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Their confirms, and those that fail afterwards, are nobody's, and nothing is said of them."""
+    channel = await RabbitChannel.opened(connection, confirms=True)
+    server.on_publish = lambda _: None
+    task = asyncio.create_task(channel.publish_all("ex", [*several(3), Outgoing("k" * 256, b"long")]))
+    await eventually(lambda: len(server.published) == 3)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    later = asyncio.create_task(channel.publish_all("ex", several(1)))
+    await eventually(lambda: len(server.published) == 4)
+    server.send(1, spec.Basic.Ack(4, multiple=True))
+    assert await later == [None]
+    del task
+    gc.collect()
+    assert "never retrieved" not in caplog.text
+
+
+async def test_the_end_of_a_channel_ends_all_of_several(
+    server: AmqpServer, connection: RabbitConnection
+) -> None:
+    """Those before it are not confirmed; what comes behind is not sent."""
+    channel = await RabbitChannel.opened(connection, confirms=True)
+    server.on_publish = lambda published: published.tag == 2 and server.drop()
+    outcomes = await channel.publish_all("ex", several(3))
+    assert {type(outcome) for outcome in outcomes} == {NotConfirmed}
+    assert [type(outcome) for outcome in await channel.publish_all("ex", several(2))] == [BusUnavailable] * 2
 
 
 async def test_a_return_belongs_to_the_publish_that_it_names(

@@ -10,7 +10,7 @@ from pamqp import commands as spec
 from tests.support.amqp_server import AmqpServer, Published
 from tests.support.eventually import eventually
 
-from warren.bus import nothing
+from warren.bus import Outgoing, nothing
 from warren.bus.rabbit.channel import CONFIRM_S
 from warren.bus.rabbit.connection import RabbitConnection
 from warren.bus.rabbit.publisher import RabbitPublisher
@@ -20,7 +20,7 @@ from warren.bus.rabbit.supervised_connection import (
     ConnectionTimes,
     SupervisedConnection,
 )
-from warren.errors import BusUnavailable, NotConfirmed, TopologyMismatch, Unroutable
+from warren.errors import BusUnavailable, Nacked, NotConfirmed, TopologyMismatch, Unroutable
 
 TIMES = ConnectionTimes(connect_s=1.0, first_pause_s=0.01, longest_pause_s=0.05)
 
@@ -106,6 +106,28 @@ async def test_after_a_refusal_another_channel_publishes(ground: Ground, server:
         lambda: any(number == former for number, frame in server.frames if type(frame) is spec.Channel.Close)
     )
     assert ground.ended == 0
+
+
+async def test_after_a_refusal_of_one_of_several_another_channel_publishes(
+    ground: Ground, server: AmqpServer
+) -> None:
+    """It is there when they return, so that what is sent again goes by it; while the broker is away none
+    goes.
+    """
+    several = [Outgoing("key", b"%d" % number) for number in range(3)]
+    server.on_publish = lambda published: server.answer(
+        published, (spec.Basic.Nack if published.body == b"1" else spec.Basic.Ack)(published.tag)
+    )
+    outcomes = await ground.publisher.publish_all("ex", several)
+    assert [type(outcome) for outcome in outcomes] == [type(None), Nacked, type(None)]
+    former = server.published[-1].channel
+    server.on_publish = None
+    await ground.by_another(former)
+    assert await ground.publisher.publish_all("ex", several) == [None] * 3
+    assert server.published[-1].channel != former
+    ground.publisher.drop()
+    outcomes = await ground.publisher.publish_all("ex", several)
+    assert [type(outcome) for outcome in outcomes] == [BusUnavailable] * 3
 
 
 async def test_what_reached_no_queue_has_the_stream_s_next_go_by_another_channel(

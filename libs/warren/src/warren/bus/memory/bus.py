@@ -9,9 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from warren.bus import NO_PROPERTIES, TAIL_PREFETCH, OnDelivery, Properties, Record, Source, Start, nothing
+from warren.bus import (
+    NO_PROPERTIES,
+    TAIL_PREFETCH,
+    OnDelivery,
+    Outgoing,
+    Properties,
+    Record,
+    Source,
+    Start,
+    nothing,
+)
 from warren.bus.consumer import Consumer
 from warren.bus.memory.alarm import MemoryAlarm
 from warren.bus.memory.broker import MemoryBroker
@@ -188,6 +198,14 @@ class MemoryBus:
             raise refused(f"{exchange or 'the default exchange'} ▶ {key}: {outcome}")
         if outcome == "returned" and mandatory:
             raise Unroutable(f"{exchange or 'the default exchange'} ▶ {key} reached no queue")
+
+    async def publish_all(self, exchange: str, messages: Sequence[Outgoing]) -> list[Exception | None]:
+        """Publish in this order, and return what became of each."""
+        if exchange == self._topology.ingress:
+            raise ValueError("entries of shards' logs are published one by one")
+        publishes = (self.publish(exchange, *message) for message in messages)
+        found = await asyncio.gather(*publishes, return_exceptions=True)
+        return [outcome if isinstance(outcome, Exception) else None for outcome in found]
 
     async def subscribe(
         self,

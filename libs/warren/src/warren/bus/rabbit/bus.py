@@ -16,7 +16,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 
-from warren.bus import TAIL_PREFETCH, OnDelivery, Properties, Record, Source, Start, nothing
+from warren.bus import TAIL_PREFETCH, OnDelivery, Outgoing, Properties, Record, Source, Start, nothing
 from warren.bus.consumer import Consumer
 from warren.bus.observed_flag import ObservedFlag
 from warren.bus.rabbit.connection import RabbitConnection
@@ -174,14 +174,25 @@ class RabbitBus:
         """
         if not self._publishing_ready:
             raise BusUnavailable("the broker is away")
-        publisher = self._publisher
         if exchange == self._topology.ingress:
-            publisher = self._by_shard_key.get(key, publisher)
-        elif exchange in self._topology.asking:
-            publisher = self._asker
-        elif not exchange:
-            publisher = self._answerer
+            publisher = self._by_shard_key.get(key, self._publisher)
+        else:
+            publisher = self._publisher_of(exchange)
         await publisher.publish(exchange, key, body, properties, mandatory, persistent)
+
+    async def publish_all(self, exchange: str, messages: Sequence[Outgoing]) -> list[Exception | None]:
+        """Publish in this order, and return what became of each. Raises ValueError for the shards' logs."""
+        if exchange == self._topology.ingress:
+            raise ValueError("entries of shards' logs are published one by one")
+        if not self._publishing_ready:
+            return [BusUnavailable("the broker is away")] * len(messages)
+        return await self._publisher_of(exchange).publish_all(exchange, messages)
+
+    def _publisher_of(self, exchange: str) -> RabbitPublisher:
+        """Return the publisher for an exchange that is not the shards' logs'."""
+        if exchange in self._topology.asking:
+            return self._asker
+        return self._publisher if exchange else self._answerer
 
     async def subscribe(
         self,

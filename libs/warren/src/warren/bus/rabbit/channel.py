@@ -12,12 +12,12 @@ import asyncio
 import itertools
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Self
 
 from aiormq.exceptions import AMQPError
 
-from warren.bus import NO_PROPERTIES, Properties, nothing
+from warren.bus import NO_PROPERTIES, Outgoing, Properties, nothing
 from warren.bus.rabbit import frames as frames
 from warren.bus.rabbit.acks import ACK_S, AckBuffer, Content, RabbitDelivery
 from warren.bus.rabbit.aiormq_internals import HookedChannel
@@ -37,6 +37,10 @@ _log = logging.getLogger("warren.bus")
 
 
 _LEAVING: set[asyncio.Task[Any]] = set()  # tasks that nobody else holds
+
+
+def _nacked(exchange: str, key: str) -> Nacked:
+    return Nacked(f"{exchange or 'the default exchange'} ▶ {key} was refused by the broker")
 
 
 async def _unused(_: object) -> None:
@@ -132,15 +136,52 @@ class RabbitChannel(HookedChannel):
         confirm = self._send(exchange, key, body, properties or NO_PROPERTIES, mandatory, persistent)
         loop = asyncio.get_running_loop()
         soon = loop.time() + CONFIRM_S
-        overdue = loop.call_later(self.confirm_s, self._overdue, confirm)
+        overdue = loop.call_later(self.confirm_s, self._overdue, (confirm,))
         try:
             taken = await confirm
         finally:
             overdue.cancel()
-        if self.confirm_s > CONFIRM_S and loop.time() < soon:
-            self.confirm_s = CONFIRM_S  # the broker is slow no more
+        self._answered(loop.time() < soon)
         if not taken:
-            raise Nacked(f"{exchange or 'the default exchange'} ▶ {key} was refused by the broker")
+            raise _nacked(exchange, key)
+
+    async def publish_all(self, exchange: str, messages: Sequence[Outgoing]) -> list[Exception | None]:
+        """Publish in this order and wait for all confirms; return what became of each. Raises nothing."""
+        loop = asyncio.get_running_loop()
+        confirms: list[asyncio.Future[bool]] = []
+        outcomes: list[Exception | None] = []
+        overdue: asyncio.TimerHandle | None = None
+        try:
+            for key, body, properties in messages:
+                if self._queued or not self._socket.writable:
+                    await self._wait_for_socket()
+                try:
+                    confirm = self._send(exchange, key, body, properties, False, True)
+                except Exception as error:  # noqa: BLE001 - what one can't be sent for does not concern the others
+                    confirm = loop.create_future()
+                    confirm.set_exception(error)
+                confirms.append(confirm)
+            soon = loop.time() + CONFIRM_S
+            overdue = loop.call_later(self.confirm_s, self._overdue, confirms)
+            for message, confirm in zip(messages, confirms, strict=True):
+                try:
+                    outcomes.append(None if await confirm else _nacked(exchange, message.key))
+                except Exception as error:  # noqa: BLE001 - as publish raises it
+                    outcomes.append(error)
+            self._answered(None in outcomes and loop.time() < soon)
+        except asyncio.CancelledError:
+            for confirm in confirms[len(outcomes) :]:
+                if not confirm.cancel() and not confirm.cancelled():
+                    confirm.exception()  # nobody else asks, and asyncio would tell of it
+            raise
+        finally:
+            if overdue is not None:
+                overdue.cancel()
+        return outcomes
+
+    def _answered(self, soon: bool) -> None:
+        if soon and self.confirm_s > CONFIRM_S:
+            self.confirm_s = CONFIRM_S  # the broker is slow no more
 
     async def _wait_for_socket(self) -> None:
         """Return when the socket takes more, or the channel has ended; in the order of the calls."""
@@ -180,14 +221,14 @@ class RabbitChannel(HookedChannel):
         if waiting := list(self._confirms.values()):
             await asyncio.wait(waiting, timeout=longest_s)
 
-    def _overdue(self, confirm: asyncio.Future[bool]) -> None:
-        """Give up on a confirm that has not come for long."""
-        if confirm.done():
+    def _overdue(self, confirms: Sequence[asyncio.Future[bool]]) -> None:
+        """Give up on confirms that have not come for long."""
+        late = [confirm for confirm in confirms if not confirm.done()]
+        if late and self._connection.held_back:
+            asyncio.get_running_loop().call_later(self.confirm_s, self._overdue, late)
             return
-        if self._connection.held_back:
-            asyncio.get_running_loop().call_later(self.confirm_s, self._overdue, confirm)
-            return
-        confirm.set_exception(NotConfirmed(f"no confirm came within {self.confirm_s:g} s"))
+        for confirm in late:
+            confirm.set_exception(NotConfirmed(f"no confirm came within {self.confirm_s:g} s"))
 
     def _confirmed(self, number: int, *, multiple: bool, taken: bool) -> None:
         """Handle a confirm: of one publish, or of all up to it."""

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from warren.bus import Properties
+from warren.bus import Outgoing, Properties
 from warren.bus.rabbit.channel import CONFIRM_S, RabbitChannel
 from warren.bus.rabbit.connection import RabbitConnection
 from warren.bus.rabbit.supervised_connection import SupervisedConnection
@@ -81,11 +81,7 @@ class RabbitPublisher:
         """Publish and wait for the confirm. Raises BusUnavailable, NotConfirmed, Unroutable
         (mandatory only).
         """
-        channel = self.channel
-        if self._queued or (self._stream and channel is not None and channel.miscounts):
-            channel = await self._replaced()
-        if channel is None:
-            raise BusUnavailable("the broker is away")
+        channel = await self._current()
         try:
             await channel.publish(exchange, key, body, properties, mandatory, persistent)
         except Unroutable:
@@ -93,10 +89,34 @@ class RabbitPublisher:
                 self._renew(channel)
             raise
         except NotConfirmed:
-            self._refused(channel)
-            if self._replacing is not None:  # who sends it again is to find the other channel
-                await asyncio.wait((self._replacing,), timeout=REPLACED_S)
+            await self._not_confirmed(channel)
             raise
+
+    async def publish_all(self, exchange: str, messages: Sequence[Outgoing]) -> list[Exception | None]:
+        """Publish in this order and wait for all confirms; return what became of each. Raises nothing."""
+        try:
+            channel = await self._current()
+        except BusUnavailable as error:
+            return [error] * len(messages)
+        outcomes = await channel.publish_all(exchange, messages)
+        if any(isinstance(outcome, NotConfirmed) for outcome in outcomes):
+            await self._not_confirmed(channel)
+        return outcomes
+
+    async def _current(self) -> RabbitChannel:
+        """Return the channel to publish on, in the order of the calls. Raises BusUnavailable."""
+        channel = self.channel
+        if self._queued or (self._stream and channel is not None and channel.miscounts):
+            channel = await self._replaced()
+        if channel is None:
+            raise BusUnavailable("the broker is away")
+        return channel
+
+    async def _not_confirmed(self, channel: RabbitChannel) -> None:
+        """Have another channel, so that who sends it again finds that."""
+        self._refused(channel)
+        if self._replacing is not None:
+            await asyncio.wait((self._replacing,), timeout=REPLACED_S)
 
     async def _replaced(self) -> RabbitChannel | None:
         """Return the channel that has taken the place of one that miscounts; in the order of the calls.
