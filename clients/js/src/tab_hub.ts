@@ -69,8 +69,8 @@ export class TabHub {
   }
 
   /** Lead no more: the connection ends, and all tabs are told. */
-  stop(reason: string): void {
-    this.#lost(1006, reason);
+  stop(): void {
+    this.#lost();
     this.#over.abort();
     this.#channel.close();
   }
@@ -170,7 +170,9 @@ export class TabHub {
   }
 
   #join(name: string, join: Join): void {
-    if (this.#room(name).joins.push(join) === 1) this.#send(join);
+    const { joins } = this.#room(name);
+    // who asks again may wait for the answer to another, and that one may be lost
+    if (joins.some((each) => each.id === join.id) || joins.push(join) === 1) this.#send(joins[0]!);
   }
 
   /** Take a tab out of a room. Returns whether no other is in it. */
@@ -290,7 +292,7 @@ export class TabHub {
     }
   }
 
-  #lost(code: number, reason: string): void {
+  #lost(code = 1006, reason = "no tab leads"): void {
     this.#say({ to: [...this.#members.keys()], close: [code, reason] });
     this.#end();
   }
@@ -301,8 +303,9 @@ export class TabHub {
     this.#socket = this.#welcome = null;
     this.#queue = [];
     for (const each of [this.#members, this.#rooms, this.#askers, this.#own]) each.clear();
-    if (socket) socket.onmessage = socket.onclose = null;
-    socket?.close(1000, "Bye");
+    if (!socket) return;
+    socket.onmessage = socket.onclose = null;
+    socket.close(1000, "Bye");
   }
 }
 

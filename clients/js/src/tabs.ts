@@ -25,7 +25,7 @@ export interface Up {
   hub?: string;
   dial?: Omit<Dial, "url"> & { url: string };
   text?: string;
-  close?: number;
+  close?: number | undefined;
 }
 
 /** What the leading tab says: to the named connections, or to all tabs that it is there. */
@@ -45,8 +45,10 @@ export function tabs({ name = "", transport = webSocket, patienceMs = 3_000 }: T
   let tab: Tab | null = null;
   return (dial) => {
     const group = `warren:${name}:${dial.url.origin}${dial.url.pathname}:${userOf(dial)}:`;
-    if (tab?.group !== group) tab?.leave();
-    if (!tab || tab.hasLeft) tab = new Tab(group, transport, patienceMs, place);
+    if (tab?.group !== group || tab.hasLeft) {
+      tab?.leave();
+      tab = new Tab(group, transport, patienceMs, place);
+    }
     return tab.dial(dial);
   };
 }
@@ -79,7 +81,7 @@ class Tab implements Group {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #left = new AbortController();
   #channel: BroadcastChannel;
-  #isKnown: Promise<unknown>;
+  #isKnown = false; // it holds its own lock: a hub that is given it takes the tab for gone
 
   constructor(
     readonly group: string,
@@ -88,10 +90,14 @@ class Tab implements Group {
     readonly place: Place,
   ) {
     this.#channel = channelOf<Down>(place, group, (down) => this.#hear(down));
-    // whoever leads waits for this lock, and so learns when this tab is gone, however it ends
-    this.#isKnown = new Promise<void>((then) => this.#lock(group + this.#id, then));
-    this.#stand();
     const leave = () => this.leave();
+    // whoever leads waits for this lock, and so learns when this tab is gone, however it ends
+    const known = () => {
+      this.#isKnown = true;
+      this.#ask();
+    };
+    this.#lock(group + this.#id, known, leave);
+    this.#stand();
     const { signal } = this.#left;
     place.addEventListener?.("pagehide", leave, { signal });
     place.document?.addEventListener("freeze", leave, { signal });
@@ -100,13 +106,13 @@ class Tab implements Group {
   dial(asked: Dial): Socket {
     const key = `${this.#id}.${++this.#count}`;
     const send = (text: string) => this.#say(socket, { text });
-    const close = (code = 1000) => {
+    const close = (code?: number) => {
       this.#say(socket, { close: code });
       if (this.#socket === socket) this.#socket = null;
     };
-    const socket: TabSocket = { key, asked, onopen: null, onmessage: null, onclose: null, onerror: null, send, close };
+    const socket = { key, asked, send, close } as TabSocket; // who has dialled sets the rest
     this.#socket = socket;
-    void this.#isKnown.then(() => this.#ask());
+    this.#ask();
     return socket;
   }
 
@@ -114,14 +120,15 @@ class Tab implements Group {
   leave(): void {
     this.hasLeft = true;
     clearTimeout(this.#timer);
-    this.#hub?.stop(GONE);
+    this.#hub?.stop();
+    this.#hub = null;
     this.#left.abort();
     this.#channel.close();
-    this.#lost(1006, GONE);
+    this.#lost();
   }
 
   /** Hold a lock until the tab leaves; `lost` is called if another tab takes it. */
-  #lock(name: string, then: () => void, lost = () => {}, steal = false): void {
+  #lock(name: string, then: () => void, lost: () => void, steal = false): void {
     const { signal } = this.#left;
     const hold = () => {
       if (signal.aborted) return;
@@ -135,7 +142,7 @@ class Tab implements Group {
   #stand(steal = false): void {
     const lead = () => (this.#hub = new TabHub(this));
     const lost = () => {
-      this.#hub?.stop(GONE);
+      this.#hub?.stop();
       this.#hub = null;
       if (!this.hasLeft) this.#stand();
     };
@@ -145,13 +152,13 @@ class Tab implements Group {
   /** Ask whoever leads for a sign of life, again and again; one who gives none does not lead any more. */
   #ask(): void {
     clearTimeout(this.#timer);
-    if (this.hasLeft || !this.#socket) return;
+    if (!this.#socket || !this.#isKnown) return;
     this.#heard = false;
     this.#channel.postMessage({ tab: this.#id } satisfies Up);
     this.#timer = setTimeout(() => {
       if (this.#heard || this.#hub) return this.#ask();
       this.#stand(true);
-      this.#lost(1006, GONE);
+      this.#lost();
     }, this.patienceMs);
   }
 
@@ -160,7 +167,7 @@ class Tab implements Group {
   }
 
   /** The connection is lost to this tab. */
-  #lost(code: number, reason: string): void {
+  #lost(code = 1006, reason = "no tab leads"): void {
     const socket = this.#socket;
     this.#socket = null;
     socket?.onclose?.({ code, reason });
@@ -168,7 +175,7 @@ class Tab implements Group {
 
   #hear({ hub, to, text, close }: Down): void {
     const socket = this.#socket;
-    if (!socket) return;
+    if (!socket || !this.#isKnown) return;
     if (!socket.hub && !to) {
       socket.hub = hub!;
       const { url, ...dial } = socket.asked;
@@ -179,11 +186,9 @@ class Tab implements Group {
       if (!to?.includes(socket.key)) return;
       if (text) socket.onmessage?.({ data: text });
       if (close) this.#lost(...close);
-    } else if (!to) this.#lost(1006, GONE);
+    } else if (!to) this.#lost();
   }
 }
-
-const GONE = "no tab leads";
 
 /** A channel for what is said to the other side: tabs hear the hub, and the hub hears tabs. */
 export function channelOf<Said extends Up | Down>(

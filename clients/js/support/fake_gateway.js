@@ -120,6 +120,7 @@ class Connection {
 
   #join({ room: name, id, payload }) {
     const { gateway } = this;
+    if (gateway.loses?.({ id, room: name })) return;
     if (gateway.forbids?.(name)) return this.say({ type: "ERROR", ref: id, payload: { code: "forbidden", message: "no", retry: false } });
     const room = gateway.room(name);
     room.members.add(this);

@@ -110,11 +110,13 @@ class Tab {
   #frozen = null; // what waits until it thaws
   #page = new EventTarget();
   document = new EventTarget();
+  mayLock = null; // a promise: a browser asks itself whether the page may have locks, while channels are open at once
 
   constructor(browser, area) {
     const tab = this;
     this.sessionStorage = area;
-    this.navigator = { locks: { request: (name, ...more) => browser.request(tab, name, more.length > 1 ? more[0] : {}, more.at(-1)) } };
+    const request = (name, ...more) => browser.request(tab, name, more.length > 1 ? more[0] : {}, more.at(-1));
+    this.navigator = { locks: { request: (...given) => (tab.mayLock ? tab.mayLock.then(() => request(...given)) : request(...given)) } };
     this.addEventListener = (...given) => tab.#page.addEventListener(...given);
     this.removeEventListener = (...given) => tab.#page.removeEventListener(...given);
     this.BroadcastChannel = class {
@@ -127,12 +129,13 @@ class Tab {
 
       postMessage(data) {
         if (tab.isDead) return;
+        if (!tab.channels.includes(this)) throw new DOMException("the channel is closed", "InvalidStateError");
         const copy = structuredClone(data);
         for (const other of browser.tabs) for (const each of other.channels) if (each !== this && each.name === this.name) other.deliver(each, copy);
       }
 
       close() {
-        tab.channels.splice(tab.channels.indexOf(this), 1);
+        tab.channels = tab.channels.filter((each) => each !== this);
       }
     };
     this.crash = () => {

@@ -18,9 +18,8 @@ afterEach(() => {
 });
 
 /** A tab with a client, and what its application has seen. */
-function visit(browser, gateway, { user = "ann", name, room = "r", ...options } = {}) {
-  const tab = browser.open();
-  const transport = tabs({ name, transport: gateway.transport, patienceMs: PATIENCE_MS }, tab);
+function visit(browser, gateway, { user = "ann", name, room = "r", tab = browser.open(), patienceMs = PATIENCE_MS, ...options } = {}) {
+  const transport = tabs({ name, transport: gateway.transport, patienceMs }, tab);
   const client = new WarrenClient("ws://warren.test/ws", { user, transport, backoffMs: 5, backoffCapMs: 20, gapMs: 20, page: null, ...options });
   const found = { tab, client, seen: [], gaps: [], errors: [], ids: new Set() };
   client.on("CHAT", ({ room: where, payload }) => where === room && found.seen.push(payload));
@@ -235,6 +234,78 @@ test("the last client that closes ends the connection", async () => {
   two.client.close();
   await until(() => gateway.open.length === 0, "no connection");
   end(one, two);
+});
+
+test("a tab that hears of the leader before it has its own lock is not taken for gone", async () => {
+  const [browser, gateway] = [new Browser(), new FakeGateway()];
+  const [one] = await joined(browser, gateway, 1);
+  const tab = browser.open();
+  let allow;
+  tab.mayLock = new Promise((then) => (allow = then));
+  const two = visit(browser, gateway, { tab });
+  const [channel] = tab.channels;
+  const hear = channel.onmessage;
+  let signs = 0;
+  channel.onmessage = (event) => {
+    if (event.data.hub) signs++;
+    hear(event);
+  };
+  await until(() => signs > 2, "the leader is heard, because it asks itself too");
+  tab.mayLock = null;
+  allow();
+  void two.client.join("r").catch(() => {});
+  await until(() => two.client.position("r"), "the second tab is in");
+  outsider(gateway, 1);
+  await until(() => two.seen.length, "a message in it");
+  assert.equal(gateway.connections.length, 1);
+  end(one, two);
+});
+
+test("a tab whose own lock is taken from it begins anew", async () => {
+  const [browser, gateway] = [new Browser(), new FakeGateway()];
+  const [one, two] = await joined(browser, gateway, 2);
+  const [own] = browser.held.filter((name) => browser.holder(name) === two.tab);
+  await browser.request(browser.open(), own, { steal: true }, () => {});
+  await until(() => browser.held.some((name) => browser.holder(name) === two.tab && name !== own), "another lock");
+  outsider(gateway, 1);
+  await until(() => two.seen.length && one.seen.length, "the message in both");
+  assert.deepEqual([one.seen, two.seen, gateway.connections.length], [[1], [1], 1]);
+  end(one, two);
+});
+
+for (const whose of ["the tab's own", "another tab's"]) {
+  test(`a JOIN whose answer is lost is asked again: ${whose}`, async () => {
+    const [browser, gateway] = [new Browser(), new FakeGateway()];
+    const patienceMs = 60_000; // another leader would ask anew
+    const [one] = await joined(browser, gateway, 1, { patienceMs });
+    let lost = 0;
+    gateway.loses = ({ room }) => room === "next" && !lost++;
+    const before = [];
+    if (whose !== "the tab's own") {
+      before.push(visit(browser, gateway, { patienceMs }));
+      void before[0].client.join("next").catch(() => {});
+      await until(() => lost, "the first one is lost");
+    }
+    const two = visit(browser, gateway, { patienceMs, ackTimeoutMs: 50 });
+    void two.client.join("next").catch(() => {});
+    await until(() => two.client.position("next"), "the tab is in");
+    end(one, two, before);
+  });
+}
+
+test("a leader that was frozen may come back as another user", async () => {
+  const [browser, gateway] = [new Browser(), new FakeGateway()];
+  const tab = browser.open();
+  const transport = tabs({ transport: gateway.transport, patienceMs: PATIENCE_MS }, tab);
+  for (const user of ["ann", "bob"]) {
+    const socket = transport({ url: new URL("ws://warren.test/ws"), protocols: [], token: null, grant: null, user, manual: false, unopened: 0 });
+    let welcome;
+    socket.onmessage = ({ data }) => (welcome ??= JSON.parse(data));
+    await until(() => welcome, `${user} is let in`);
+    assert.equal(welcome.payload.user, user);
+    tab.document.dispatchEvent(new Event("freeze"));
+  }
+  tab.close();
 });
 
 test("without Web Locks, each tab has its own connection", () => {
