@@ -135,7 +135,7 @@ class MessageWindows:
             if counts is not None:
                 counts = window.counts = deque(counts)
         messages.append(message)
-        size = self.size(message)
+        size = kept_bytes(message) + self._extra
         self._grow(window, size)
         if counts is None:
             return None
@@ -201,4 +201,5 @@ class MessageWindows:
     def _grow(self, window: MessageWindow, size: int) -> None:
         window.bytes += size
         self.bytes += size
-        self._by_weight.grown(window)
+        if window.bytes.bit_length() > window.rank:
+            self._by_weight.grown(window)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from router.core.history import History
+from router.core.history import TIDY_EVERY, TIDY_ROOMS, History
 from warren.envelope import OVERHEAD_BYTES, Deliver, decode, encode
 from warren.largest_first import kept_bytes
 from warren.message_windows import FEW, WINDOW_BYTES
@@ -178,9 +178,9 @@ def test_a_page_shows_nothing_that_only_the_floor_keeps():
 def test_silent_rooms_are_looked_at_in_their_turn():
     """What has aged in a room where nothing is said any more goes while others are in use."""
     history = make()
-    for number in range(3):
+    for number in range(2 * TIDY_ROOMS):
         history.put(entry(1, room=f"silent{number}"), POLICY, 0)
-    for seq in range(1, 6):
+    for seq in range(1, 3 * TIDY_EVERY + 1):
         history.put(entry(seq, at_us=60 * S), POLICY, 60 * S)
     assert [window.room for window in history._windows.in_turn(len(history))] == ["a"]
 

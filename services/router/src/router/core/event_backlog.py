@@ -36,6 +36,7 @@ class EventBacklog:
         self.lost = 0  # events that were let go
         self._shard = shard
         self._kinds = kinds
+        self._wanted: dict[str, bool] = {}  # by the event's whole name
         self._count = count
         self._most_bytes = bytes
         self._due: deque[Due] = deque()
@@ -70,7 +71,10 @@ class EventBacklog:
         """
         self._taken = offset
         for emit in emits:
-            if emit.kind.partition(".")[0] in self._kinds:
+            wanted = self._wanted.get(emit.kind)
+            if wanted is None:
+                wanted = self._wanted[emit.kind] = emit.kind.partition(".")[0] in self._kinds
+            if wanted:
                 self._due.append(Due(offset, f"{life}.{self._shard}.{offset}.{emit.index}", emit))
                 self._bytes += _size(emit)
         while not keep and self.full and self._due:

@@ -16,6 +16,10 @@ from warren.message_windows import WINDOW_BYTES, MessageWindow, MessageWindows
 from warren.namespaces import HistoryPolicy
 from warren.position import Position
 
+# After so many messages, so many rooms are looked at for what has aged.
+TIDY_EVERY = 16
+TIDY_ROOMS = 4
+
 
 class History:
     """The windows of a shard's rooms.
@@ -31,6 +35,7 @@ class History:
         self._room_bytes = WINDOW_BYTES + room_bytes
         self._floor_us = floor_us
         self._windows = MessageWindows(all_bytes)
+        self._untidied = 0  # messages since rooms were looked at
 
     def __len__(self) -> int:
         """Return how many rooms have a window."""
@@ -55,13 +60,17 @@ class History:
             windows.shrink(window, len(messages))
         window.epoch = message.epoch
         windows.append(window, message)
-        self._trim(window, message.at_us)
-        if not window.messages:
-            windows.close(message.room)
-            return
+        if len(window.messages) > window.policy.count or window.bytes > self._room_bytes:
+            self._trim(window, message.at_us)
+            if not window.messages:
+                windows.close(message.room)
+                return
         if windows.relieve():
             self._trim(window, message.at_us)
-        self.tidy(now_us, 1)
+        self._untidied += 1
+        if self._untidied >= TIDY_EVERY:
+            self._untidied = 0
+            self.tidy(now_us, TIDY_ROOMS)
 
     def since(self, position: Position, current: Position, room: str, now_us: int) -> list[Deliver] | None:
         """Return the messages after ``position`` up to ``current``, the room's own; None where that can't be
