@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tests.support.cost import lines
 from tests.support.eventually import eventually
 from tests.support.gateways import logged
 
@@ -96,6 +97,10 @@ class ListTransport:
     @property
     def ended(self) -> bool:
         return self.closed is not None
+
+    @property
+    def quiet(self) -> bool:
+        return not self.resting and not self.ended
 
     async def rest(self, seconds: float) -> None:
         self.rests.append(seconds)
@@ -735,6 +740,23 @@ async def test_the_time_for_a_token_begins_with_the_connection():
     assert rig.transport.closed is None
     rig.connection.tick(now + SessionConfig().auth_timeout_ms / 1_000 + 1)
     assert rig.transport.closed == (4001, "Unauthorized")
+
+
+async def test_a_tick_of_who_is_idle_costs_next_to_nothing():
+    """Nothing is looked into until a ping is due; a sign of life that came meanwhile counts then."""
+    rig = Rig()
+    rig.connection.put(TokenAccepted(Identity("ann")))
+    heartbeat = SessionConfig().heartbeat_ms / 1_000
+    now = SystemClock().monotonic()
+    assert lines(lambda: rig.connection.tick(now + heartbeat - 1)) < 15
+    assert lines(lambda: rig.connection.tick(now + heartbeat + 1)) > 15
+    assert rig.transport.pings == 1
+    rig.transport.heard = True  # the pong
+    rig.connection.tick(now + heartbeat + 2)
+    rig.connection.tick(now + 2 * heartbeat + 2)
+    assert (rig.transport.pings, rig.transport.closed) == (2, None)
+    rig.connection.tick(now + 3 * heartbeat + 3)
+    assert rig.transport.closed == (4004, "Heartbeat missed")
 
 
 async def test_who_sends_only_what_is_refused_is_left_unread():

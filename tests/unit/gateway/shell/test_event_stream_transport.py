@@ -219,6 +219,21 @@ async def test_one_that_does_not_take_its_end_is_cut(host: Host):
     assert host.stream.close_code == 1012
 
 
+async def test_it_is_quiet_while_it_is_known_to_take_what_is_written(host: Host):
+    """A tick finds that out where it is not known; a stream that ends is ticked until it has."""
+    await host.dial()
+    assert host.stream.quiet
+    host.stream.heard = False
+    assert not host.stream.quiet
+    host.stream.tick(0.0)
+    assert host.stream.quiet
+    host.stream.put(b"data: " + b"x" * 20_000_000 + b"\n\n")
+    host.stream.flush()
+    assert not host.stream.quiet
+    host.stream.close(1012, "Draining")
+    assert not host.stream.quiet
+
+
 async def test_what_a_peer_still_says_is_thrown_away_and_bounded(host: Host):
     """It may be a proxy's; who goes on is cut."""
     response = await host.dial()

@@ -233,6 +233,21 @@ async def test_close_sends_what_waits_then_the_last_words_then_the_close(host: H
     writer.close()
 
 
+async def test_it_is_quiet_while_it_is_open_and_read(host: Host):
+    """Who rests can't be heard, and who closes has a deadline."""
+    _, writer = await host.dial()
+    assert host.websocket.quiet
+    resting = asyncio.create_task(host.websocket.rest(60.0))
+    await eventually(lambda: host.websocket.resting)
+    assert not host.websocket.quiet
+    host.websocket.end_rest()
+    await resting
+    assert host.websocket.quiet
+    host.websocket.close(1012, "Draining")
+    assert not host.websocket.quiet
+    writer.close()
+
+
 async def test_a_close_that_is_not_answered_is_cut(host: Host):
     """When the deadline of the close has passed ``tick`` cuts the socket; before it does not."""
     reader, writer = await host.dial()

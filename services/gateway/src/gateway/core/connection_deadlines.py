@@ -60,6 +60,14 @@ class ConnectionDeadlines:
         self._expires_at = now + left_s
         return left_s > 0
 
+    def quiet(self, now: float) -> bool:
+        """Say whether nothing is due."""
+        return (
+            now < self._ping_at
+            and (self._token_by is None or now < self._token_by)
+            and (self._expires_at is None or now < self._expires_at)
+        )
+
     def due(self, now: float) -> Due:
         """Return what is due now; a ping counts as sent then."""
         if self._token_by is not None and now >= self._token_by:

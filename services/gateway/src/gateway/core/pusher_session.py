@@ -480,6 +480,10 @@ class PusherSession(Session):
 
     # ── time, the broker, the end ───────────────────────────────────────────────────────────────────────────
 
+    def quiet(self, now: float) -> bool:
+        """Say no: an app may have changed."""
+        return False
+
     def tick(self, now: float) -> Actions:
         """Do what is due; a connection whose app is gone, or is another one now, ends."""
         if self.state is State.CLOSED:

@@ -1035,6 +1035,10 @@ class Session:
         """There was a sign of life of the client: a pong, a ping, a part of a frame."""
         self._deadlines.heard()
 
+    def quiet(self, now: float) -> bool:
+        """Say whether ``tick`` has nothing to do."""
+        return self._receipts is None and self._deadlines.quiet(now)
+
     def tick(self, now: float) -> Actions:
         """Do what is due. Call it several times in ``heartbeat_ms``; how punctual things are depends on how
         often.

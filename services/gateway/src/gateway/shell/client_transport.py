@@ -53,6 +53,11 @@ class ClientTransport(Protocol):
         """Whether the client is left unread for a while, so that no sign of life can be seen."""
         ...
 
+    @property
+    def quiet(self) -> bool:
+        """Whether ``tick`` has nothing to do, and signs of life can be seen and are kept in ``heard``."""
+        ...
+
     async def read(self) -> str | bytes | None:
         """Return the next message, None once the connection has ended. Raises WebSocketViolation."""
         ...

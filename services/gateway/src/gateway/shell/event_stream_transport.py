@@ -263,6 +263,11 @@ class EventStreamTransport(asyncio.Protocol):
         while not self._gone:
             await self._reader.wait()
 
+    @property
+    def quiet(self) -> bool:
+        """Whether it is open, and known to take what is written."""
+        return self.heard and not self._blocked and self._deadline is None
+
     def tick(self, now: float) -> None:
         """Cut the connection where its end has taken too long."""
         if not self._blocked:

@@ -35,7 +35,7 @@ class NoTransport:
         self.heard = True
         self.counted = False
         self.on_excess: Callable[[CloseCode], None] | None = None
-        self.ended = self.resting = False
+        self.ended = self.resting = self.quiet = False
         self.since = now
 
     async def read(self) -> str | bytes | None:

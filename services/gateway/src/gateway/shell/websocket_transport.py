@@ -167,6 +167,11 @@ class WebSocketTransport(asyncio.Protocol):
         """Whether the peer is left unread for a while, so that no sign of life can be seen."""
         return self._rest.waiting
 
+    @property
+    def quiet(self) -> bool:
+        """Whether it is open and read."""
+        return self._closing.deadline is None and not self._rest.waiting
+
     def worked(self, seconds: float) -> None:
         """Charge what handling the last message took of the processor; what is little costs nothing."""
         self._incoming.worked(seconds, self._now())
