@@ -10,8 +10,10 @@ from itertools import count, cycle
 from bench.micro.shared_side import AT_US, COUNT, publish
 from router.core.feeds import Feeds
 from router.core.fold import Fold
+from router.core.history import History
 from router.core.room_members import RoomMembers
 from warren import envelope as wire
+from warren.namespaces import Namespaces
 from warren.position import LogPosition
 
 FRESH = 50_000  # messages that are built before anything is measured
@@ -117,6 +119,22 @@ def fold_restored() -> Callable[[], object]:
     return lambda: Fold.restored(0, 1, fold.offset, bodies)
 
 
+def history_put() -> Callable[[], object]:
+    """A message for one of 2,000 rooms, which all have as many as their policy keeps."""
+    history, policy = History(1 << 20, 256 << 20, 0), Namespaces().policy("chat:0").history
+    numbers, payload = count(), b"x" * 200
+
+    def run() -> None:
+        number = next(numbers)
+        room, at_us = f"chat:{number % 2_000}", AT_US + number
+        message = wire.Deliver(room, "life-1", number // 2_000 + 1, "CHAT", payload, at_us, "", "", "")
+        history.put(message, policy, at_us)
+
+    for _ in range(2_000 * policy.count):
+        run()
+    return run
+
+
 def rooms_join_and_leave() -> Callable[[], object]:
     table = RoomMembers()
     names = cycle([f"chat:{number}" for number in range(1_000)])
@@ -147,6 +165,7 @@ BENCHES: dict[str, Callable[[], Callable[[], object]]] = {
     "fold snapshot, full": fold_snapshot,
     "fold restored, full": fold_restored,
     "feeds, a record of 32 messages for two gateways": feeds_take,
+    "history, a message": history_put,
     "rooms join and leave": rooms_join_and_leave,
     "rooms targets": rooms_targets,
 }
