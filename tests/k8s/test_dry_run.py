@@ -69,7 +69,7 @@ def test_a_cluster_without_the_operator_is_installed_without_monitors(space: Spa
         "install", "warren", str(CHART), "--dry-run=server", "--values", str(CHART / "values-prod.yaml")
     )
     assert "kind: PodMonitor" not in said
-    assert "NOT MONITORED: this cluster knows no PodMonitor (monitoring.kind)" in said
+    assert "NOT MONITORED: this cluster does not know PodMonitor (monitoring.kind)" in said
 
 
 def test_a_broker_that_the_cluster_can_not_make_is_refused(space: Space) -> None:
