@@ -20,6 +20,7 @@ from warren.bus import (
     Timestamp,
     nothing,
 )
+from warren.bus.memory.bus import all_outcomes
 
 
 @dataclass
@@ -183,9 +184,7 @@ class ScriptedBus:
             raise outcome
 
     async def publish_all(self, exchange: str, messages: Sequence[Outgoing]) -> list[Exception | None]:
-        publishes = (self.publish(exchange, *message) for message in messages)
-        found = await asyncio.gather(*publishes, return_exceptions=True)
-        return [outcome if isinstance(outcome, Exception) else None for outcome in found]
+        return await all_outcomes(self.publish(exchange, *message) for message in messages)
 
     async def turn(self) -> None:
         """Wait for ``release`` while held, else for the next turn of the loop."""

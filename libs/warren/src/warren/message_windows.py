@@ -135,7 +135,7 @@ class MessageWindows:
             if counts is not None:
                 counts = window.counts = deque(counts)
         messages.append(message)
-        size = kept_bytes(message) + self._extra
+        size = self.size(message)
         self._grow(window, size)
         if counts is None:
             return None
@@ -201,5 +201,4 @@ class MessageWindows:
     def _grow(self, window: MessageWindow, size: int) -> None:
         window.bytes += size
         self.bytes += size
-        if window.bytes.bit_length() > window.rank:
-            self._by_weight.grown(window)
+        self._by_weight.grown(window)

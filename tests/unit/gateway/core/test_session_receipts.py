@@ -86,14 +86,17 @@ def test_what_is_not_told_in_time_is_told_as_not_known():
         Receipt("o", "a", False),
     ]
     assert receipts.expire(99.0) == []
+    assert len(receipts) == 0
 
 
 def test_what_was_refused_is_not_waited_for():
     """Its ERROR says all."""
     receipts = SessionReceipts()
     receipts.ask("m", "a", RECEIPT_WRITTEN, 0.0)
+    assert len(receipts) == 1
     receipts.refused("m")
     receipts.refused("n")
+    assert not receipts
     assert receipts.expire(99.0) == []
 
 

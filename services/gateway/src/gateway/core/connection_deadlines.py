@@ -70,12 +70,12 @@ class ConnectionDeadlines:
 
     def due(self, now: float) -> Due:
         """Return what is due now; a ping counts as sent then."""
+        if self.quiet(now):
+            return NOTHING
         if self._token_by is not None and now >= self._token_by:
             return Due.NO_TOKEN
         if self._expires_at is not None and now >= self._expires_at:
             return Due.TOKEN_EXPIRED
-        if now < self._ping_at:
-            return NOTHING
         if not self._alive:
             return Due.SILENT
         self._alive = False

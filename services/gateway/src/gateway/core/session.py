@@ -1037,7 +1037,7 @@ class Session:
 
     def quiet(self, now: float) -> bool:
         """Say whether ``tick`` has nothing to do."""
-        return self._receipts is None and self._deadlines.quiet(now)
+        return not self._receipts and self._deadlines.quiet(now)
 
     def tick(self, now: float) -> Actions:
         """Do what is due. Call it several times in ``heartbeat_ms``; how punctual things are depends on how
@@ -1047,7 +1047,7 @@ class Session:
             return []
         unknown: Actions = [] if self._receipts is None else [*map(Send, self._receipts.expire(now))]
         due = self._deadlines.due(now)
-        if due is NOTHING:  # nearly always
+        if due is NOTHING:
             return unknown
         match due:
             case Due.PING:

@@ -59,6 +59,10 @@ class SessionReceipts:
         """Begin with none."""
         self._open: dict[str, _Open] = {}
 
+    def __len__(self) -> int:
+        """Return for how many messages something is waited for."""
+        return len(self._open)
+
     def ask(self, ref: str, room: str, level: int, now: float) -> None:
         """Wait for what becomes of this message. Raises OVERLOADED where too much is waited for."""
         if len(self._open) >= OPEN_MAX and ref not in self._open:

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from itertools import islice
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
-from router.core.effects import BackendEvent
+from router.core.effects import BackendEvent, EventKind
 from warren.envelope import OVERHEAD_BYTES
 
 # How many events and bytes may wait.
@@ -35,8 +35,7 @@ class EventBacklog:
         """``kinds``: what backends are told of, of ``client``, ``room`` and ``message``."""
         self.lost = 0  # events that were let go
         self._shard = shard
-        self._kinds = kinds
-        self._wanted: dict[str, bool] = {}  # by the event's whole name
+        self._kinds = frozenset(kind for kind in get_args(EventKind) if kind.partition(".")[0] in kinds)
         self._count = count
         self._most_bytes = bytes
         self._due: deque[Due] = deque()
@@ -71,10 +70,7 @@ class EventBacklog:
         """
         self._taken = offset
         for emit in emits:
-            wanted = self._wanted.get(emit.kind)
-            if wanted is None:
-                wanted = self._wanted[emit.kind] = emit.kind.partition(".")[0] in self._kinds
-            if wanted:
+            if emit.kind in self._kinds:
                 self._due.append(Due(offset, f"{life}.{self._shard}.{offset}.{emit.index}", emit))
                 self._bytes += _size(emit)
         while not keep and self.full and self._due:

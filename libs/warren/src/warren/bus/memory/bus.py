@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from warren.bus import (
     NO_PROPERTIES,
@@ -203,9 +203,7 @@ class MemoryBus:
         """Publish in this order, and return what became of each."""
         if exchange == self._topology.ingress:
             raise ValueError("entries of shards' logs are published one by one")
-        publishes = (self.publish(exchange, *message) for message in messages)
-        found = await asyncio.gather(*publishes, return_exceptions=True)
-        return [outcome if isinstance(outcome, Exception) else None for outcome in found]
+        return await all_outcomes(self.publish(exchange, *message) for message in messages)
 
     async def subscribe(
         self,
@@ -343,6 +341,16 @@ class MemoryBus:
         for reader in self._readers:
             if not reader.done():
                 reader.set_exception(BusUnavailable("the connection was lost while reading"))
+
+
+async def all_outcomes(publishes: Iterable[Awaitable[None]]) -> list[Exception | None]:
+    """Have these publishes under way together, in their order; return what became of each."""
+    outcomes: list[Exception | None] = []
+    for outcome in await asyncio.gather(*publishes, return_exceptions=True):
+        if outcome is not None and not isinstance(outcome, Exception):
+            raise outcome
+        outcomes.append(outcome)
+    return outcomes
 
 
 def _resolve(future: asyncio.Future[None]) -> None:
