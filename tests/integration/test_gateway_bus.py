@@ -269,7 +269,7 @@ async def test_drain_sends_clients_away_in_their_own_slots(home: House) -> None:
     assert gateway.readiness.reasons()["pod"] == "draining"
     assert (await get(f"http://127.0.0.1:{gateway.probes.port}/readyz"))[0] == 503
     status, _, headers = await upgrade_refusal(home.url())
-    assert (status, headers["Retry-After"]) == (503, "5")
+    assert (status, headers["Retry-After"]) == (503, "1")
     await clients[0].close()
     for client in clients[1:]:
         await client.expect("ERROR", payload__code="draining", payload__close=1012)

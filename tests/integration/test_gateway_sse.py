@@ -322,6 +322,19 @@ async def test_a_full_pod_sends_streams_elsewhere(home: House) -> None:
     assert 'warren_gateway_upgrades_refused_total{reason="full"} 1.0' in lines
 
 
+async def test_a_pod_that_goes_sends_streams_elsewhere_at_once(home: House) -> None:
+    """Its clients are spread already, and who is back before their leave was never away."""
+    gateway = await home.gateway()
+    gateway.readiness.drain()
+    async with ClientSession() as http, http.get(address(home)) as answer:
+        assert answer.status == 200
+        (event,) = EventParser().feed(await answer.text())
+    said = json.loads(event.data)
+    assert (event.type, said["code"], said["reconnect"]) == ("close", 1012, "yes")
+    assert said["after_ms"] <= 1_000
+    assert len(gateway.connections) == 0
+
+
 async def test_what_a_page_has_done_wrong_is_a_status(home: House) -> None:
     """A name that is none, more rooms than ids can hold, an origin that may not connect."""
     await home.gateway()

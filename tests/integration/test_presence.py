@@ -143,6 +143,29 @@ async def test_who_is_back_in_time_was_never_away(installation: Installation):
         assert asyncio.get_running_loop().time() - began > GRACE_MS * MS
 
 
+async def test_who_was_on_a_gateway_that_goes_was_never_away(installation: Installation):
+    """It waits for who went last: nobody is told, however quickly the gateway would be done."""
+    (here, there), _ = installation
+    async with await connect(there.url, user="ann") as ann:
+        of_ann = await join(ann, "r")
+        bob, eve = await connect(here.url, user="bob"), await connect(here.url, user="eve")
+        for client in (bob, eve):
+            await join(client, "r")
+        await eventually(lambda: has(of_ann, "ann", "bob", "eve"))
+        told = len(of_ann.frames)
+        gone = asyncio.create_task(here.terminate())
+        for client in (bob, eve):
+            await client.expect("RECONNECT", timeout_s=10.0)
+            await client.close()
+        await asyncio.sleep(GRACE_MS / 3 * MS)
+        again = await connect(there.url, user="bob")
+        await join(again, "r")
+        assert await gone == 0
+        await eventually(lambda: has(of_ann, "ann", "bob"))  # nobody waits for eve any longer
+        assert {key for frame in of_ann.frames[told:] for key in frame["payload"].get("left", ())} == {"eve"}
+        await again.close()
+
+
 async def test_connections_are_told_of_where_the_namespace_says_so(installation: Installation):
     """Each under its id, two of one user; a room of numbers tells numbers, and one without presence says
     so.

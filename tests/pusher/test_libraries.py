@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from tests.faults.balancer import PLACES, Balancer
-from tests.support.eventually import eventually
+from tests.support.eventually import TIME_FACTOR, eventually
 from tests.support.pods import Gateway, Pods
 from tests.support.ports import free_ports
 from tests.support.pusher import APPS, KEY
@@ -168,9 +168,9 @@ async def test_they_come_through_a_rolling_restart(pods: Pods, tmp_path: Path) -
     deployed = await deploy(
         pods,
         tmp_path,
-        WARREN_GATEWAY_GRACE_MS="20000",
+        WARREN_GATEWAY_GRACE_MS=str(round(5_000 * TIME_FACTOR)),
         WARREN_GATEWAY_DRAIN_MS="500",
-        WARREN_GATEWAY_DRAIN_DEADLINE_MS="15000",
+        WARREN_GATEWAY_DRAIN_DEADLINE_MS=str(round(15_000 * TIME_FACTOR)),
     )
     balancer = Balancer("nginx", (deployed.gateways * PLACES)[:PLACES], tmp_path)
     names = [f"c{number}" for number in range(8)]

@@ -1,7 +1,7 @@
 /**
  * Clients that talk in one room while gateways and routers are replaced: by WebSocket, by event stream, and pages with storage that are
- * reloaded all the time. Arguments: the gateways' ports with commas between them, and the kinds of clients. It talks until its input ends,
- * then waits until all is said, and prints for each client what its application has seen.
+ * reloaded all the time. Arguments: the gateways' ports with commas between them, and the kinds of clients. They talk until the input ends
+ * and each has said enough; then it waits until all is heard, and prints for each client what its application has seen.
  */
 import { WarrenClient } from "../../../clients/js/src/index.js";
 import { sse } from "../../../clients/js/src/sse.js";
@@ -12,6 +12,8 @@ const [ports, kinds] = process.argv.slice(2).map((each) => each.split(",")) as [
 const ROOM = "rollout";
 const EVERY_MS = 150;
 const RELOAD_MS = 1_300;
+const MESSAGES = 20; // each says as many at least
+const RELOADS = 3; // and a page is loaded again so often
 const pause = (ms: number) => new Promise((then) => setTimeout(then, ms));
 let isOver = false;
 process.stdin.on("end", () => (isOver = true)).resume();
@@ -118,7 +120,7 @@ await Promise.all(all.map((each) => each.load()));
 console.log("ready");
 const talk = all.map(async (each) => {
   let reloadAt = performance.now() + RELOAD_MS * (0.5 + Math.random());
-  while (!isOver) {
+  while (!isOver || each.count < MESSAGES || (each.isKept && each.reloads < RELOADS)) {
     each.say();
     await pause(EVERY_MS * (0.5 + Math.random()));
     if (!each.isKept || performance.now() < reloadAt) continue;

@@ -61,11 +61,14 @@ def test_a_refusal_is_counted_and_says_when_to_come_back():
     """Only where that is of use."""
     rig = Rig()
     full = rig.admission.refusal("full", web.HTTPServiceUnavailable, "Full.")
-    assert full.headers["Retry-After"] == str(RETRY_AFTER_S)
+    assert full.headers["Retry-After"] == str(RETRY_AFTER_S) == "5"
     bad = rig.admission.refusal("rooms", web.HTTPBadRequest, "No.", {"X": "y"})
     assert (bad.text, bad.headers["X"]) == ("No.\n", "y")
     assert "Retry-After" not in bad.headers
     assert b'upgrades_refused_total{reason="full"} 1.0' in rig.metrics.render()[0]
+    rig.readiness.drain()  # the other pods are not concerned
+    going = rig.admission.refusal("draining", web.HTTPServiceUnavailable, "Going.")
+    assert going.headers["Retry-After"] == "1"
 
 
 def test_an_origin_is_let_in_or_named_in_the_log(caplog: pytest.LogCaptureFixture):

@@ -42,15 +42,18 @@ class Floor:
         self.here = [Client(self, kind) for kind in kinds]
         self.clients = list(self.here)
         self.flushed = 0
-        self.held = True  # leaves of those who were closed
+        self.ended = False  # and none is held any more
         self.ages = True
         self.nobody = asyncio.Event()
         if not self.here:
             self.nobody.set()
+        self.none_held = asyncio.Event()
+        self.none_held.set()
+        leaving = SimpleNamespace(end=self.end_leaves, empty=self.none_held.wait)
         self.drain = Drain(
             self,  # type: ignore[arg-type]
             self,  # type: ignore[arg-type]
-            SimpleNamespace(end=self.end_leaves),  # type: ignore[arg-type]
+            leaving,  # type: ignore[arg-type]
             self.readiness,
             self.clock,
             window_s=window_s,
@@ -78,11 +81,11 @@ class Floor:
         await self.nobody.wait()
 
     def end_leaves(self) -> None:
-        self.held = False
+        self.ended = True
 
     async def flush(self) -> None:
         assert not self.here
-        assert not self.held
+        assert self.ended
         self.flushed += 1
 
 
@@ -105,6 +108,29 @@ async def test_everyone_has_a_slot_and_who_stays_is_closed_in_its_turn():
     times = [client.closed_at - began for client in floor.clients if client.closed]
     assert times == sorted(times)
     assert all(at >= slot for at, slot in zip(times, (0.2, 0.3, 0.35), strict=True))
+    assert floor.flushed == 1
+
+
+async def test_leaves_are_held_until_their_time_has_come():
+    """Who went last is still on the way: nobody is to see them leave."""
+    floor = Floor("goes", window_s=0.0)
+    floor.none_held.clear()
+    draining = asyncio.create_task(floor.drain.run())
+    await asyncio.sleep(0.2)
+    assert not draining.done()
+    assert (floor.ended, floor.flushed) == (False, 0)
+    floor.none_held.set()
+    assert await asyncio.wait_for(draining, 2) is True
+    assert floor.flushed == 1
+
+
+async def test_leaves_that_would_be_held_beyond_the_deadline_go_before_it():
+    """So that they still get out."""
+    floor = Floor(window_s=0.0, deadline_s=0.7)
+    floor.none_held.clear()
+    began = floor.clock.monotonic()
+    assert await asyncio.wait_for(floor.drain.run(), 2) is True
+    assert floor.clock.monotonic() - began >= 0.2
     assert floor.flushed == 1
 
 

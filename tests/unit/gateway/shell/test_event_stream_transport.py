@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from collections.abc import AsyncIterator
 
@@ -116,7 +117,9 @@ async def test_it_ends_with_a_reason_and_whole(host: Host, version: str):
     body = await everything(response)
     assert body.index(b"data: 1") < body.index(b"data: 2") < body.index(b"event: close")
     assert body.count(b"event: close") == 1
-    assert b'"code":1012' in body
+    said = json.loads(body[body.index(b"{", body.index(b"event: close")) : body.rindex(b"}") + 1])
+    assert (said["code"], said["reconnect"]) == (1012, "yes")
+    assert said["after_ms"] <= 1_000  # the pod goes, and has spread its clients itself
     assert response.whole
     assert host.stream.close_code == 1012
     assert host.stream.ended

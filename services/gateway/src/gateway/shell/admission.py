@@ -26,7 +26,9 @@ from warren.origins import origin_allowed
 from warren.probes import Readiness
 from warren.supervision import cancel_and_wait
 
+# When to try again: where this pod is full the others may be as well; where it goes they are not concerned.
 RETRY_AFTER_S = 5
+GOING_RETRY_AFTER_S = 1
 CLEAN_UP_S = 1.0  # by then everyone was drained or cut
 # A refused origin is logged so often, and so many of them: anybody can make them up.
 LOG_EVERY_S = 60.0
@@ -75,7 +77,7 @@ class Admission:
         self._metrics.upgrades_refused(reason)
         added = dict(headers or {})
         if kind is web.HTTPServiceUnavailable:
-            added[hdrs.RETRY_AFTER] = str(RETRY_AFTER_S)
+            added[hdrs.RETRY_AFTER] = str(GOING_RETRY_AFTER_S if self.draining else RETRY_AFTER_S)
         return kind(text=text + "\n", headers=added)
 
     def check_origin(self, request: web.Request) -> str:

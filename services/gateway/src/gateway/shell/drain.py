@@ -1,5 +1,5 @@
 """Drain: a pod goes without loss. Not ready, then each client is asked away in its own slot, those that stay
-are closed, then out.
+are closed, then out, once those who were here have had their time to come back elsewhere.
 
 The slots are spread over the drain window, so that the clients don't come down on the other pods all at once.
 It is bounded by a deadline: what is not done by then is cut. It closes nobody by its own judgement: sessions
@@ -9,6 +9,7 @@ do.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 from gateway.core.inputs import DrainRequested
 from gateway.shell.connections import Connections
@@ -21,6 +22,8 @@ from warren.probes import Readiness
 
 # A client that goes by itself needs a moment more than its slot; who is still here after it is closed.
 GRACE_S = 1.0
+# Of the time until the deadline, what is left for the leaves to get out.
+LAST_S = 0.5
 # Slots are served in steps of this, so that ten thousand clients are not ten thousand timers.
 STEP_S = 0.05
 
@@ -54,7 +57,8 @@ class Drain:
 
     async def run(self) -> bool:
         """Drain; return whether everyone had left, and all leaves were sent, before the deadline. Leaves are
-        held as ever until everyone has gone, and not any more after that.
+        held as ever, as far as the deadline allows: the client that went last is still on its way to another
+        pod when nobody is here any more.
         """
         self._readiness.drain()
         self._connections.end_ages()
@@ -64,6 +68,9 @@ class Drain:
             async with asyncio.timeout(self._deadline_s):
                 await self._send_away()
                 await self._connections.empty()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(began + self._deadline_s - LAST_S - self._clock.monotonic()):
+                        await self._leaving.empty()
                 self._leaving.end()
                 await self._uplink.flush()
             done = True

@@ -43,16 +43,19 @@ from warren.errors import CloseCode
 # What a peer may send behind its request: nothing is of use, and who sends more means something else.
 LATE_BYTES = 64 * 1024
 # A close event, and a stream without one, have a browser come back within this time, so that thousands do not
-# come back together.
+# come back together. Where the pod goes that is spread already, and who is back before its leave is not seen
+# to have been away.
 COME_BACK_MS = (500, 4_000)
+MOVE_MS = (100, 1_000)
 NO_CODE = 1005  # the peer has ended it, and says nothing about why
 ABNORMAL = 1006
 _LAST_CHUNK = b"0\r\n\r\n"
 
 
-def come_back_ms() -> int:
-    """Return when a client should come back, where nobody says."""
-    return random.randint(*COME_BACK_MS)  # noqa: S311 - it only spreads
+def come_back_ms(code: int = NO_CODE) -> int:
+    """Return when a client should come back that is closed with this code, where nobody says."""
+    least, most = MOVE_MS if code == CloseCode.DRAINING else COME_BACK_MS
+    return random.randint(least, most)  # noqa: S311 - it only spreads
 
 
 class EventStreamTransport(asyncio.Protocol):
@@ -249,7 +252,7 @@ class EventStreamTransport(asyncio.Protocol):
             return
         self.messages_out += self.outbox.count
         waits = self._addressed(self.outbox.take(self.outbox.bytes))
-        said = events.close(code, reason, come_back_ms())
+        said = events.close(code, reason, come_back_ms(code))
         self._write(b"".join((*waits, last_words, said)), last=True)
         self._deadline = self._now() + self._close_timeout_s
         self._end_with(code)

@@ -139,7 +139,9 @@ class EventStreams:
     def _turn_away(self, reason: str, code: CloseCode, says: str, shared: Headers) -> web.Response:
         """Answer with a stream that ends at once and says when to come back."""
         self._context.metrics.upgrades_refused(reason)
-        after_ms = RETRY_AFTER_S * 1_000 + come_back_ms()
+        after_ms = come_back_ms(code)
+        if code == CloseCode.OVERLOADED:
+            after_ms += RETRY_AFTER_S * 1_000
         return web.Response(
             body=events.close(code, says, after_ms),
             content_type="text/event-stream",
