@@ -19,11 +19,19 @@ from gateway.core.memory_budget import MemoryBudget, Standing
 from gateway.core.outbox import Outbox
 from gateway.core.sse.position_vector import PositionVector
 from gateway.core.websocket.frame_parser import WebSocketViolation
+from gateway.settings import TimeSettings
 from gateway.shell.event_loop_progress import EventLoopProgress
-from gateway.shell.event_stream_transport import ABNORMAL, LATE_BYTES, NO_CODE, EventStreamTransport
+from gateway.shell.event_stream_transport import (
+    ABNORMAL,
+    LATE_BYTES,
+    NO_CODE,
+    EventStreamTransport,
+    come_back_ms,
+)
 from gateway.shell.memory_limiter import MemoryLimiter
 from gateway.shell.websocket_transport import TransportContext
 from warren.clock import SystemClock
+from warren.errors import CloseCode
 from warren.metrics import GatewayMetrics
 
 LIMIT = 1_000
@@ -125,6 +133,14 @@ async def test_it_ends_with_a_reason_and_whole(host: Host, version: str):
     assert host.stream.ended
     await asyncio.wait_for(host.task, 5)  # type: ignore[arg-type]
     assert host.read == [None]
+
+
+def test_a_browser_that_was_cut_off_is_back_before_it_is_seen_to_leave():
+    """It has a second to connect and to join, with the settings that everybody has."""
+    times = {come_back_ms() for _ in range(1_000)}
+    assert len(times) > 100
+    assert max(times) <= TimeSettings().grace_ms - 1_000
+    assert max(come_back_ms(CloseCode.DRAINING) for _ in range(1_000)) <= 1_000
 
 
 async def test_messages_of_a_post_are_read_in_order(host: Host):

@@ -43,9 +43,9 @@ from warren.errors import CloseCode
 # What a peer may send behind its request: nothing is of use, and who sends more means something else.
 LATE_BYTES = 64 * 1024
 # A close event, and a stream without one, have a browser come back within this time, so that thousands do not
-# come back together. Where the pod goes that is spread already, and who is back before its leave is not seen
-# to have been away.
-COME_BACK_MS = (500, 4_000)
+# come back together, and yet before its leave (``grace_ms``), so that nobody sees that it was away. Where the
+# pod goes the clients are spread already.
+COME_BACK_MS = (250, 2_000)
 MOVE_MS = (100, 1_000)
 NO_CODE = 1005  # the peer has ended it, and says nothing about why
 ABNORMAL = 1006
