@@ -1357,6 +1357,41 @@ class RoomsPage(TypedDict):
     next: NotRequired[str]
 
 
+class BlocksCommand(TypedDict):
+    """Who is kept out, of what, and until when."""
+
+    # Of this room alone.
+    room: NotRequired[str | None]
+    # Of rooms whose names begin so; `@`: of everything; empty: of either.
+    prefix: NotRequired[str]
+    # Blocks of this user alone.
+    user: NotRequired[str | None]
+    # How many at most.
+    limit: NotRequired[int]
+    # `next` of the page before; empty: from the beginning.
+    cursor: NotRequired[str]
+
+
+class Blocked(TypedDict):
+    """One block. Without `until_ms` it is the body of the `unblock` that lifts it."""
+
+    # The room; or the user, who is kept out of everything.
+    address: str
+    # Who is kept out of the room.
+    user: NotRequired[str]
+    # Until then, ms since the Unix epoch; missing: until `unblock`.
+    until_ms: NotRequired[int]
+
+
+class BlocksPage(TypedDict):
+    """Blocks that hold, by the names of rooms and users; those of everything first."""
+
+    # The blocks of this page.
+    blocks: list[Blocked]
+    # The cursor of the next page; missing: this is the last.
+    next: NotRequired[str]
+
+
 class StatusCommand(TypedDict):
     """Which of these users are online."""
 

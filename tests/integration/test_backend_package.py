@@ -367,7 +367,9 @@ async def test_every_verb_of_control_works(
             await control.block(room(place), user="bob")
             await bob.send("JOIN", place, id="j")
             assert (await bob.expect("ERROR", ref="j"))["payload"]["code"] == "blocked"
-            assert (await control.unblock(room(place), user="bob"))["lifted"] == 1
+            block = {"address": room(place), "user": "bob"}
+            assert (await control.blocks(place))["blocks"] == [block]
+            assert (await control.unblock(**block))["lifted"] == 1
             await bob.join(place)
             assert "id" in await control.revoke(user("bob"), token_id="t1")
             first = await control.disconnect(user("bob"), reason="enough", id=f"d-{way}")

@@ -244,11 +244,14 @@ async def test_who_is_blocked_is_kept_out(installation: Installation, backend: B
     await ann.expect("LEFT", room="a")
     await ann.send("JOIN", "a", id="again")
     assert (await ann.expect("ERROR"))["payload"]["code"] == "blocked"
+    assert (await backend("blocks"))["blocks"] == [{"address": "room.a", "user": "ann"}]
+    assert (await backend("blocks", room="b"))["blocks"] == []
     assert (await backend("unblock", "room.a", user="ann"))["lifted"] == 1
     await ann.join("a")
-    assert (await backend("block", "user.ann", until_ms=int(time.time() * 1_000) + 600_000))[
-        "connections"
-    ] == 1
+    until_ms = int(time.time() * 1_000) + 600_000
+    assert (await backend("block", "user.ann", until_ms=until_ms))["connections"] == 1
+    (block,) = (await backend("blocks", user="ann"))["blocks"]
+    assert block == {"address": "user.ann", "until_ms": until_ms}
     assert (await ann.closed())[0] == 4006
     late = await connect(installation.gateways[1].url, user="ann")
     assert (await late.closed())[0] == 4006

@@ -470,11 +470,63 @@ def test_a_user_is_taken_out_of_a_room_and_kept_out(tab: Tab, warren: Installati
     expect(tab.outcome).to_contain_text("leo is blocked in chat:door")
     leo.send(type="JOIN", room="chat:door")
     assert leo.await_type("ERROR")["payload"]["code"] == "blocked"
+    row = page.get_by_label("Who is kept out").get_by_role("row").nth(1)
+    expect(row).to_contain_text(re.compile("leo.*in 1[45] min"))
     tab.button("Unblock here …").click()
     tab.dialog.get_by_role("button", name="Unblock leo here").click()
     expect(tab.outcome).to_have_text("leo may come into chat:door again.")
+    expect(page.get_by_text("Nobody is kept out of this room alone.")).to_be_visible()
     leo.send(type="JOIN", room="chat:door")
     leo.await_type("JOINED")
+
+
+def test_who_is_blocked_is_listed_and_let_in_where_it_stands(tab: Tab, warren: Installation):
+    """Under the user with all rooms, and among the users with what is kept out of everything."""
+    ada = warren.client("ada", "chat:hall")
+    page = tab.open("all", "room/chat%3Ahall").page
+    page.get_by_label("User", exact=True).fill("ada")
+    tab.button("Block here …").click()
+    tab.dialog.get_by_role("button", name="Block ada here").click()
+    ada.await_type("LEFT")
+    tab.go("user/ada")
+    tab.button("Block …").click()
+    tab.dialog.get_by_label("For how long").select_option("1 hour")
+    tab.dialog.get_by_role("button", name="Block ada").click()
+    assert ada.closed_with()[0] == 4006
+    rows = page.get_by_label("Blocks").get_by_role("row")
+    expect(rows).to_have_count(3)
+    expect(rows.nth(1)).to_contain_text(re.compile("everything.*in (1 h|59 min)"))
+    expect(rows.nth(2)).to_contain_text("chat:hall")
+    page.get_by_role("button", name="Unblock ada in chat:hall").click()
+    tab.dialog.get_by_role("button", name="Unblock ada here").click()
+    expect(tab.outcome).to_have_text("ada may come into chat:hall again.")
+    expect(rows).to_have_count(2)
+    tab.go("users")
+    page.get_by_role("button", name="Unblock ada", exact=True).click()
+    tab.dialog.get_by_role("button", name="Unblock ada").click()
+    expect(tab.outcome).to_have_text("ada may come in again.")
+    expect(page.get_by_text("Nobody is kept out of everything.")).to_be_visible()
+    warren.client("ada", "chat:hall")
+
+
+def test_a_users_connections_join_rooms_and_its_tokens_end(tab: Tab, warren: Installation):
+    """As the question says: whoever is there joins; who came by an older token is closed."""
+    mia = warren.client("mia")
+    page = tab.open("all", "user/mia").page
+    page.get_by_label("Rooms", exact=True).fill("chat:a, chat:?")
+    tab.button("Add …").click()
+    expect(page.get_by_role("alert")).to_contain_text("chat:? can't be a room.")
+    page.get_by_label("Rooms", exact=True).fill("chat:a, chat:b")
+    tab.button("Add …").click()
+    expect(tab.dialog).to_contain_text("will join chat:a, chat:b, whatever their tokens allow")
+    tab.dialog.get_by_role("button", name="Have mia join").click()
+    expect(tab.outcome).to_have_text("1 connection of mia joined.")
+    joined = {mia.await_type("JOINED")["room"] for _ in range(4)}
+    assert joined == {"@mia", "default", "chat:a", "chat:b"}
+    tab.button("Revoke tokens …").click()
+    tab.dialog.get_by_label("Tokens are valid for at most").select_option("1 day")
+    tab.dialog.get_by_role("button", name="Revoke the tokens of mia").click()
+    expect(tab.outcome).to_contain_text("Tokens of mia revoked")
 
 
 # ── when something is wrong ─────────────────────────────────────────────────────────────────────────────────
@@ -642,6 +694,11 @@ def test_every_view_is_accessible_and_as_wide_as_the_screen(
     page.get_by_role("button", name="Explain message 1").click()
     expect(page.get_by_text("Written to 1 connection.")).to_be_visible()
     expect(page.get_by_role("button", name="Remove ann")).to_be_visible()
+    page.get_by_label("User", exact=True).fill("zoe")
+    tab.button("Block here …").click()
+    tab.dialog.get_by_role("button", name="Block zoe here").click()
+    expect(tab.outcome).to_contain_text("zoe is blocked")
+    expect(page.get_by_role("link", name="zoe")).to_be_visible()
     look("a room")
     page.get_by_role("button", name="Remove ann").click()
     expect(tab.dialog).to_be_visible()
@@ -654,6 +711,11 @@ def test_every_view_is_accessible_and_as_wide_as_the_screen(
     tab.button("Send").click()
     expect(tab.outcome).to_contain_text("It is in the log")
     look("a user")
+    tab.go("user/zoe")
+    expect(page.get_by_role("button", name=f"Unblock zoe in {room}")).to_be_visible()
+    look("a user who is blocked")
+    tab.go("user/ann")
+    expect(page.get_by_text("ann: online")).to_be_visible()
     page.route("**/v1/status*", lambda route: route.abort())
     expect(page.locator(".trouble:visible")).to_have_count(1)
     look("a user, when the router is away")

@@ -1358,6 +1358,38 @@ export interface RoomsPage {
   next?: string;
 }
 
+/** Who is kept out, of what, and until when. */
+export interface BlocksCommand {
+  /** Of this room alone. */
+  room?: string | null;
+  /** Of rooms whose names begin so; `@`: of everything; empty: of either. */
+  prefix?: string;
+  /** Blocks of this user alone. */
+  user?: string | null;
+  /** How many at most. */
+  limit?: number;
+  /** `next` of the page before; empty: from the beginning. */
+  cursor?: string;
+}
+
+/** One block. Without `until_ms` it is the body of the `unblock` that lifts it. */
+export interface Blocked {
+  /** The room; or the user, who is kept out of everything. */
+  address: string;
+  /** Who is kept out of the room. */
+  user?: string;
+  /** Until then, ms since the Unix epoch; missing: until `unblock`. */
+  until_ms?: number;
+}
+
+/** Blocks that hold, by the names of rooms and users; those of everything first. */
+export interface BlocksPage {
+  /** The blocks of this page. */
+  blocks: Blocked[];
+  /** The cursor of the next page; missing: this is the last. */
+  next?: string;
+}
+
 /** Which of these users are online. */
 export interface StatusCommand {
   /** Whom to look for. */

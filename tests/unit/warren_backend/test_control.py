@@ -28,6 +28,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "count": {"address": "room.a"},
     "history": {"address": "room.a", "limit": 5, "before": 9},
     "rooms": {"prefix": "a", "limit": 5},
+    "blocks": {"room": "a", "user": "ann", "limit": 5},
     "status": {"users": ["ann"]},
     "overview": {},
     "samples": {"after": 5},

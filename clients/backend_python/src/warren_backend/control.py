@@ -187,6 +187,19 @@ class Control:
         fields = {"prefix": prefix, "limit": limit, "cursor": cursor}
         return cast("contract.RoomsPage", await self._ask("rooms", fields))
 
+    async def blocks(
+        self,
+        room: str | None = None,
+        *,
+        prefix: str = "",
+        user: str | None = None,
+        limit: int = 100,
+        cursor: str = "",
+    ) -> contract.BlocksPage:
+        """Tell who is kept out of a room, of rooms whose names begin so, or (`@`) of everything: a page."""
+        fields = {"room": room, "prefix": prefix, "user": user, "limit": limit, "cursor": cursor}
+        return cast("contract.BlocksPage", await self._ask("blocks", fields))
+
     async def status(self, users: Sequence[str]) -> contract.Statuses:
         """Tell which of up to 500 users are online."""
         return cast("contract.Statuses", await self._ask("status", {"users": list(users)}))

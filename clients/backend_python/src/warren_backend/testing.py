@@ -247,6 +247,8 @@ def _nothing(verb: str, fields: Mapping[str, Any], address: str | None, ident: s
             return {"epoch": "test", "seq": 0, "messages": []}
         case "rooms":
             return {"rooms": []}
+        case "blocks":
+            return {"blocks": []}
         case "overview":
             return dict(NO_INSTALLATION)
         case "samples":

@@ -1,5 +1,8 @@
 """Reads: what the fold, the history and the feeds tell of it, and nothing that they do not know."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -60,6 +63,7 @@ def test_a_question_crosses_as_it_is():
         reads.MembersRead("a", 5, ""),
         reads.HistoryRead("a", 0, 5),
         reads.RoomsRead("", 5, "x"),
+        reads.BlocksRead("", "chat:", "ann", 5, "a ann"),
         reads.StatusRead(("ann",)),
         reads.ExplainRead("a", "", "m"),
     ):
@@ -112,6 +116,74 @@ def test_a_count_is_the_numbers_alone(log):
     read = reads.MembersRead("a", 0, "")
     answer = msgspec.json.encode(reads.members(read, log.fold))
     assert reads.joined(read, [answer]) == queries.Counted(users=1, connections=1)
+
+
+def blocks(*names: tuple[str, str], until_ms: int = 0) -> Any:
+    """Return what blocks_page looks at of a fold."""
+    return SimpleNamespace(blocks=dict.fromkeys(names, until_ms))
+
+
+EVERYWHERE = ("@bob", "bob")
+
+
+def listed(page: Any) -> list[tuple[str, str | None]]:
+    return [(each.address, each.user) for each in page.blocks]
+
+
+def test_blocks_are_told_in_order_and_by_pages():
+    """Those of everything under the user's address, as `unblock` takes it."""
+    fold = blocks(("b", "eve"), ("a", "eve"), ("ab", "ann"), ("a", "ann"), EVERYWHERE)
+    page = reads.blocks_page(reads.BlocksRead("", "", "", 3, ""), fold, 0)
+    assert listed(page) == [("user.bob", None), ("room.a", "ann"), ("room.a", "eve")]
+    assert page.next == "a eve"
+    page = reads.blocks_page(reads.BlocksRead("", "", "", 3, page.next), fold, 0)
+    assert (listed(page), page.next) == ([("room.ab", "ann"), ("room.b", "eve")], "")
+
+
+@pytest.mark.parametrize(
+    ("room", "prefix", "user", "found"),
+    [
+        ("a", "", "", [("room.a", "ann"), ("room.a", "eve")]),
+        ("", "a", "", [("room.a", "ann"), ("room.a", "eve"), ("room.ab", "ann")]),
+        ("", "@", "", [("user.bob", None)]),
+        ("", "", "ann", [("room.a", "ann"), ("room.ab", "ann")]),
+        ("a", "", "ann", [("room.a", "ann")]),
+        ("x", "", "", []),
+    ],
+)
+def test_blocks_of_a_room_of_rooms_or_of_a_user(room, prefix, user, found):
+    """Nothing else is told."""
+    fold = blocks(("b", "eve"), ("a", "eve"), ("ab", "ann"), ("a", "ann"), EVERYWHERE)
+    page = reads.blocks_page(reads.BlocksRead(room, prefix, user, 9, ""), fold, 0)
+    assert listed(page) == found
+
+
+def test_a_block_that_has_ended_is_none():
+    """Also while nothing has come that forgets it."""
+    fold = blocks(("a", "ann"), until_ms=5_000)
+    read = reads.BlocksRead("", "", "", 9, "")
+    (block,) = reads.blocks_page(read, fold, 4_999).blocks
+    assert block.until_ms == 5_000
+    assert reads.blocks_page(read, fold, 5_000).blocks == []
+
+
+def test_blocks_of_all_shards_make_one_page():
+    """A room is asked about in its shard alone; the next page begins behind the last block."""
+    read = reads.BlocksRead("", "", "", 3, "")
+    assert set(reads.by_shard(read, 4)) == {0, 1, 2, 3}
+    assert set(reads.by_shard(reads.BlocksRead("a", "", "", 3, ""), 4)) == {shard_of("a", 4)}
+    pages = [
+        reads.blocks_page(read, blocks(("a", "x"), ("d", "x"), ("f", "x"), ("g", "x")), 0),
+        reads.blocks_page(read, blocks(("b", "x"), EVERYWHERE), 0),
+        reads.blocks_page(read, blocks(), 0),
+    ]
+    joined = reads.joined(read, [msgspec.json.encode(page) for page in pages])
+    assert isinstance(joined, queries.BlocksPage)
+    assert listed(joined) == [("user.bob", None), ("room.a", "x"), ("room.b", "x")]
+    assert joined.next == "b x"
+    last = reads.joined(read, [msgspec.json.encode(page) for page in pages[1:]])
+    assert isinstance(last, queries.BlocksPage)
+    assert (len(last.blocks), last.next) == (2, "")
 
 
 def test_users_are_online_or_were_seen(log):

@@ -14,9 +14,10 @@ from warren_backend.core.messages import Incoming, Outgoing
 
 # Verbs whose routing key has no address.
 _INSTALLATION: Final = frozenset({"overview", "samples", "gateways", "shards"})
-UNADDRESSED: Final = frozenset({"batch", "broadcast", "rooms", "status"}) | _INSTALLATION
+UNADDRESSED: Final = frozenset({"batch", "broadcast", "rooms", "blocks", "status"}) | _INSTALLATION
 # Verbs that change nothing.
-QUERIES: Final = frozenset({"presence", "count", "history", "rooms", "status", "explain"}) | _INSTALLATION
+_TELL: Final = frozenset({"presence", "count", "history", "rooms", "blocks", "status", "explain"})
+QUERIES: Final = _TELL | _INSTALLATION
 
 
 class Commander(Protocol):

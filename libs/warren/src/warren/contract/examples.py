@@ -423,6 +423,16 @@ _COMMANDS: dict[Struct, tuple[Any, ...]] = {
     ),
     queries.Rooms: ({"prefix": "chat:", "limit": 50},),
     queries.RoomsPage: ({"rooms": [{"room": "chat:a", "connections": 3}], "next": "Y2hhdDph"},),
+    queries.Blocks: ({"room": "chat:a"}, {"prefix": "@", "limit": 50}),
+    queries.BlocksPage: (
+        {
+            "blocks": [
+                {"address": "user.eve", "until_ms": _AT + 3_600_000},
+                {"address": "room.chat:a", "user": "bob"},
+            ],
+            "next": "Y2hhdDphIGJvYg==",
+        },
+    ),
     queries.Status: ({"users": ["ann", "carol"]},),
     queries.Statuses: (
         {

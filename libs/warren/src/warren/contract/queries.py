@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 
-from warren.contract.commands import CHANGES, Body, Result, RoomOrUser, UserName, Verb
+from warren.contract.commands import CHANGES, Body, Result, RoomName, RoomOrUser, UserName, Verb
 from warren.contract.fields import MESSAGE_ID_MAX, says
 from warren.contract.installation import VERBS as INSTALLATION
 
@@ -120,6 +120,39 @@ class RoomsPage(Result, frozen=True, kw_only=True):
     next: Next = ""
 
 
+class Blocks(Body, frozen=True, kw_only=True):
+    """Who is kept out, of what, and until when."""
+
+    room: Annotated[RoomName | None, says("Of this room alone.")] = None
+    prefix: Annotated[
+        str,
+        Meta(
+            max_length=PREFIX_MAX,
+            description="Of rooms whose names begin so; `@`: of everything; empty: of either.",
+        ),
+    ] = ""
+    user: Annotated[UserName | None, says("Blocks of this user alone.")] = None
+    limit: Limit = 100
+    cursor: Cursor = ""
+
+
+class Blocked(Result, frozen=True, kw_only=True):
+    """One block. Without `until_ms` it is the body of the `unblock` that lifts it."""
+
+    address: Annotated[str, says("The room; or the user, who is kept out of everything.")]
+    user: Annotated[str | None, says("Who is kept out of the room.")] = None
+    until_ms: Annotated[
+        int | None, says("Until then, ms since the Unix epoch; missing: until `unblock`.")
+    ] = None
+
+
+class BlocksPage(Result, frozen=True, kw_only=True):
+    """Blocks that hold, by the names of rooms and users; those of everything first."""
+
+    blocks: Annotated[list[Blocked], says("The blocks of this page.")]
+    next: Next = ""
+
+
 class Status(Body, frozen=True, kw_only=True):
     """Which of these users are online."""
 
@@ -225,6 +258,7 @@ VERBS: Final = (
     Verb("count", Count, Counted),
     Verb("history", History, HistoryPage),
     Verb("rooms", Rooms, RoomsPage, addressed=False),
+    Verb("blocks", Blocks, BlocksPage, addressed=False),
     Verb("status", Status, Statuses, addressed=False),
     Verb("explain", Explain, Explained),
     *INSTALLATION,

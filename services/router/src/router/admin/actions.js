@@ -5,7 +5,7 @@
  */
 import { newId } from "./api.js";
 import { announce, el, field, put, say } from "./dom.js";
-import { counted } from "./format.js";
+import { counted, time } from "./format.js";
 
 const dialog = document.getElementById("confirm");
 
@@ -16,6 +16,15 @@ const UNTIL = [
   ["604800000", "7 days"],
   ["0", "until it is lifted"],
 ];
+const FOR_HOW_LONG = ["For how long", UNTIL];
+
+const VALID_FOR = [
+  ["3600000", "1 hour"],
+  ["86400000", "1 day"],
+  ["604800000", "7 days"],
+  ["2592000000", "30 days"],
+  ["0", "longer, or I don't know"],
+];
 
 let dismissed = () => {};
 /** Put the question away that stands there, if any: nothing is done by it any more. */
@@ -25,7 +34,7 @@ export function dismiss() {
 
 /**
  * Ask, and do it. `what`: {title, lines: what will happen, button, verb, body, done: (answer) ▶ text,
- * reason?, until?}. `then` is told what came of it when it was done.
+ * reason?, until?: [label, choices]}. `then` is told what came of it when it was done.
  */
 export function confirmed(session, what, then = () => {}) {
   dismiss();
@@ -35,12 +44,13 @@ export function confirmed(session, what, then = () => {}) {
   const [no, yes] = dialog.querySelectorAll("button");
   const trouble = dialog.querySelector(".trouble");
   const reason = el("input", { type: "text", maxlength: "100", autocomplete: "off" });
-  const until = el("select", {}, ...UNTIL.map(([value, text]) => el("option", { value }, text)));
+  const [untilLabel, choices] = what.until ?? ["", []];
+  const until = el("select", {}, ...choices.map(([value, text]) => el("option", { value }, text)));
   say(dialog.querySelector("h2"), what.title);
   put(dialog.querySelector(".confirm-text"), ...what.lines.map((line) => el("p", {}, line)));
   put(
     dialog.querySelector(".confirm-fields"),
-    what.until ? field("For how long", until) : null,
+    what.until ? field(untilLabel, until) : null,
     what.reason ? field("Reason (clients see it)", reason) : null,
   );
   say(yes, what.button);
@@ -149,7 +159,7 @@ export function blockUser(user) {
     verb: "block",
     body: { address: `user.${user}` },
     reason: true,
-    until: true,
+    until: FOR_HOW_LONG,
     done: (answer) => `${user} is blocked; ${met(answer)} closed.`,
   };
 }
@@ -165,8 +175,40 @@ export function blockInRoom(room, user) {
     verb: "block",
     body: { address: `room.${room}`, user },
     reason: true,
-    until: true,
+    until: FOR_HOW_LONG,
     done: (answer) => `${user} is blocked in ${room}; ${met(answer)} taken out.`,
+  };
+}
+
+export function addToRooms(user, rooms) {
+  const named = rooms.length > 5 ? `${counted(rooms.length, "room")}, ${rooms.slice(0, 5).join(", ")} and others` : rooms.join(", ");
+  return {
+    title: `Have ${user} join ${rooms.length === 1 ? rooms[0] : counted(rooms.length, "room")}?`,
+    lines: [
+      `All present connections of ${user} will join ${named}, whatever their tokens allow.`,
+      "Connections that come later do not.",
+    ],
+    button: `Have ${user} join`,
+    verb: "add",
+    body: { address: `user.${user}`, rooms },
+    mild: true,
+    done: (answer) => `${met(answer)} of ${user} joined.`,
+  };
+}
+
+export function revokeTokens(user) {
+  const before = Math.floor(Date.now() / 1_000) + 1; // a token of this very second is meant too
+  return {
+    title: `Revoke all tokens of ${user}?`,
+    lines: [
+      `Connections of ${user} that came by a token issued before ${time(before * 1_000)} (this computer's clock) will be closed, and no such token lets anybody in again.`,
+      `${user} may come back with a new token. To keep ${user} out, block.`,
+    ],
+    button: `Revoke the tokens of ${user}`,
+    verb: "revoke",
+    body: { address: `user.${user}`, before_s: before },
+    until: ["Tokens are valid for at most", VALID_FOR],
+    done: (answer) => `Tokens of ${user} revoked; ${met(answer)} closed.`,
   };
 }
 

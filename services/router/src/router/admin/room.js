@@ -1,5 +1,6 @@
 /** One room: who is there, what was said, what became of a message; and what can be done about it. */
 import { blockInRoom, confirmed, disconnectConnection, removeUser, unblockInRoom } from "./actions.js";
+import { blocks } from "./blocks.js";
 import { el, field, put, say } from "./dom.js";
 import { count, counted } from "./format.js";
 import { messages } from "./messages.js";
@@ -36,6 +37,11 @@ export function room(context, name) {
   } else parts.push(section("Messages", notAllowed(`history:${name}`, "the list")));
   if (session.may("publish", name)) {
     parts.push(section("Send to this room", sending(context, `room.${name}`, { then: () => stops.forEach((each) => each.again?.()) })));
+  }
+  if (session.may("blocks", name)) {
+    const out = blocks(context, { room: name }, { title: "Who is kept out", empty: "Nobody is kept out of this room alone.", done });
+    parts.push(out.element);
+    stops.push(out);
   }
   if (session.may("block", name) || session.may("unblock", name)) parts.push(blocking(session, name, done));
   put(body, ...parts);

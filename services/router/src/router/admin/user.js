@@ -1,14 +1,17 @@
 /** One user: online or not, on which connections; and what can be done about it. */
-import { blockUser, confirmed, disconnectUser, unblockUser } from "./actions.js";
-import { el, put, say } from "./dom.js";
+import { addToRooms, blockUser, confirmed, disconnectUser, revokeTokens, unblockUser } from "./actions.js";
+import { blocks, blocksOf } from "./blocks.js";
+import { el, field, put, say } from "./dom.js";
 import { counted } from "./format.js";
 import { notAllowed, section, Trouble } from "./parts.js";
 import { Poll } from "./poll.js";
 import { connections } from "./room.js";
+import { ROOM, ROOM_RULE } from "./rooms.js";
 import { sending } from "./send.js";
 import { since } from "./users.js";
 
 const EVERY_MS = 5_000;
+const ROOMS_MAX = 100;
 
 export function user(context, name) {
   const { session, body } = context;
@@ -23,6 +26,7 @@ export function user(context, name) {
     outcome.hidden = false;
     say(outcome, text);
     poll?.now();
+    out?.again();
   };
   const mayLook = session.may("status", own);
   const mayList = session.may("presence", own);
@@ -30,6 +34,7 @@ export function user(context, name) {
     ["disconnect", "Disconnect all …", () => disconnectUser(name, now)],
     ["block", "Block …", () => blockUser(name)],
     ["unblock", "Unblock …", () => unblockUser(name)],
+    ["revoke", "Revoke tokens …", () => revokeTokens(name)],
   ]
     .filter(([verb]) => session.may(verb, own))
     .map(([, text, made]) => el("button", { type: "button", onclick: () => confirmed(session, made(), done) }, text));
@@ -58,6 +63,10 @@ export function user(context, name) {
         },
       )
     : null;
+  const question = blocksOf(session, name);
+  const out = question
+    ? blocks(context, question, { title: "Blocks", empty: `${name} is not blocked.`, done })
+    : null;
   put(
     body,
     outcome,
@@ -68,7 +77,34 @@ export function user(context, name) {
       list,
       actions.length ? el("p", { class: "buttons" }, ...actions) : null,
     ),
+    out ? out.element : "",
+    session.may("add") ? adding(session, name, done) : "",
     session.may("publish", own) ? section("Send to this user", sending(context, `user.${name}`, {})) : "",
   );
-  return () => poll?.stop();
+  return () => {
+    poll?.stop();
+    out?.stop();
+  };
+}
+
+function adding(session, name, done) {
+  const names = el("input", { type: "text", autocomplete: "off", spellcheck: "false", required: true });
+  const wrong = el("p", { class: "trouble", role: "alert", hidden: true });
+  const form = el(
+    "form",
+    {
+      class: "row",
+      onsubmit(event) {
+        event.preventDefault();
+        const rooms = [...new Set(names.value.split(/[\s,]+/).filter(Boolean))];
+        const bad = rooms.find((room) => !ROOM.test(room));
+        wrong.hidden = rooms.length > 0 && rooms.length <= ROOMS_MAX && bad === undefined;
+        say(wrong, bad === undefined ? `Give 1 to ${ROOMS_MAX} rooms.` : `${bad} can't be a room. ${ROOM_RULE}.`);
+        if (wrong.hidden) confirmed(session, addToRooms(name, rooms), done);
+      },
+    },
+    field("Rooms", names, "With spaces or commas between them."),
+    el("button", { type: "submit" }, "Add …"),
+  );
+  return section("Add to rooms", form, wrong);
 }

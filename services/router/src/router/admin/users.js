@@ -1,4 +1,5 @@
 /** Users: one by the name, several at once, and who is connected. */
+import { blocks, EVERYTHING } from "./blocks.js";
 import { el, field, put, say } from "./dom.js";
 import { ago, count, duration } from "./format.js";
 import { notAllowed, section, Table, userLink } from "./parts.js";
@@ -11,7 +12,7 @@ export function users(context) {
   const { session, body } = context;
   context.entitle("Users");
   const parts = [looking(context)];
-  let stop = () => {};
+  const stops = [];
   if (session.may("rooms", "@")) {
     const prefix = el("input", { type: "search", autocomplete: "off", spellcheck: "false", maxlength: "127" });
     const list = listing(context, () => `@${prefix.value}`, {
@@ -36,10 +37,25 @@ export function users(context) {
       el("button", { type: "submit" }, "List"),
     );
     parts.push(section("Who is connected", form, list.element));
-    stop = list.stop;
+    stops.push(list.stop);
   } else parts.push(el("div", { class: "card" }, notAllowed("rooms:@*", "the list of connected users")));
+  if (session.may("blocks", "@")) {
+    const outcome = el("p", { class: "outcome", hidden: true });
+    const out = blocks(context, EVERYTHING, {
+      title: "Who is blocked",
+      empty: "Nobody is kept out of everything.",
+      done(text) {
+        outcome.hidden = false;
+        say(outcome, text);
+        out.again();
+      },
+    });
+    parts.unshift(outcome);
+    parts.push(out.element);
+    stops.push(out.stop);
+  }
   put(body, ...parts);
-  return stop;
+  return () => stops.forEach((stop) => stop());
 }
 
 /** Since when a user is there, or was. */

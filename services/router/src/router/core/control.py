@@ -24,6 +24,7 @@ from router.core.control_decoding import decoded, from_query, with_member
 from router.core.control_problems import Problem, ProblemCode, invalid
 from router.core.control_reads import (
     AnyRead,
+    BlocksRead,
     ExplainRead,
     HistoryRead,
     MembersRead,
@@ -172,8 +173,11 @@ def refusal(command: Command, scopes: tuple[Scope, ...]) -> Problem | None:
             return _refused(verb, [read.room], scopes)
         case StatusRead():
             return _refused(verb, map(user_room, read.users), scopes)
-        case RoomsRead() if not any(scope.covers_prefix(verb, read.prefix) for scope in scopes):
-            return forbidden(verb, f"{read.prefix}*")
+        case BlocksRead(room=room) if room:
+            return _refused(verb, [room], scopes)
+        case RoomsRead(prefix=prefix) | BlocksRead(prefix=prefix):
+            covered = any(scope.covers_prefix(verb, prefix) for scope in scopes)
+            return None if covered else forbidden(verb, f"{prefix}*")
         case _:
             return None
 
@@ -287,6 +291,13 @@ def _read(verb: Verb, body: bodies.Body) -> Command | Problem:
             if after is None:
                 return invalid([Fault("/cursor", "is none that was given out")])
             read = RoomsRead(body.prefix, body.limit, after)
+        case queries.Blocks():
+            after = cursor_of(body.cursor)
+            if after is None:
+                return invalid([Fault("/cursor", "is none that was given out")])
+            if body.room and body.prefix:
+                return invalid([Fault("/prefix", "there is a room too: say one of them")])
+            read = BlocksRead(body.room or "", body.prefix, body.user or "", body.limit, after)
         case queries.Status():
             read = StatusRead(tuple(body.users))
         case queries.Explain():
@@ -305,7 +316,7 @@ def told(command: Command, result: bodies.Result | None) -> bodies.Result | Prob
     match result:
         case None:
             return Problem(ProblemCode.NOT_FOUND, "No message of this id is known there (any more).")
-        case queries.PresencePage() | queries.RoomsPage():
+        case queries.PresencePage() | queries.RoomsPage() | queries.BlocksPage():
             return msgspec.structs.replace(result, next=cursor(result.next))
         case queries.Explained():
             return msgspec.structs.replace(result, address=getattr(command.body, "address", ""))

@@ -8,6 +8,7 @@ nothing. Pure: the time is an argument.
 from __future__ import annotations
 
 import base64
+import heapq
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -56,6 +57,18 @@ class RoomsRead(Read, frozen=True, array_like=True, tag="rooms"):
     after: str
 
 
+class BlocksRead(Read, frozen=True, array_like=True, tag="blocks"):
+    """Blocks of this shard: of one room (empty: of any whose name begins with the prefix) and of one user
+    (empty: of any), behind one.
+    """
+
+    room: str
+    prefix: str
+    user: str
+    limit: int
+    after: str  # a room and a user with a blank between them, which neither has
+
+
 class StatusRead(Read, frozen=True, array_like=True, tag="status"):
     """Users of this shard."""
 
@@ -70,7 +83,7 @@ class ExplainRead(Read, frozen=True, array_like=True, tag="explain"):
     id: str
 
 
-AnyRead = MembersRead | HistoryRead | RoomsRead | StatusRead | ExplainRead
+AnyRead = MembersRead | HistoryRead | RoomsRead | BlocksRead | StatusRead | ExplainRead
 NOTHING: Final = b""  # the answer where what was asked for is not known
 
 _decoder: msgspec.msgpack.Decoder[AnyRead] = msgspec.msgpack.Decoder(AnyRead)
@@ -92,7 +105,7 @@ def decoded(body: bytes) -> AnyRead | None:
 def by_shard(read: AnyRead, shards: int) -> dict[int, AnyRead]:
     """Return what each shard is to be asked."""
     match read:
-        case RoomsRead():
+        case RoomsRead() | BlocksRead(room=""):
             return dict.fromkeys(range(shards), read)
         case StatusRead():
             users: dict[int, list[str]] = {}
@@ -112,6 +125,13 @@ def joined(read: AnyRead, answers: Sequence[bytes]) -> bodies.Result | None:
             more = len(rooms) > read.limit or any(page.next for page in pages)
             shown = rooms[: read.limit]
             return queries.RoomsPage(rooms=shown, next=shown[-1].room if more and shown else "")
+        case BlocksRead():
+            listed = [msgspec.json.decode(each, type=queries.BlocksPage) for each in answers]
+            return _blocks_page(
+                sorted((block for page in listed for block in page.blocks), key=_key_of),
+                read.limit,
+                more=any(page.next for page in listed),
+            )
         case StatusRead():
             found = {
                 user.user: user
@@ -201,6 +221,46 @@ def rooms_page(names: Iterable[str], limit: int, rooms: RoomMembers) -> queries.
             return queries.RoomsPage(rooms=found, next=found[-1].room)
         found.append(queries.RoomCount(room=name, connections=connections))
     return queries.RoomsPage(rooms=found)
+
+
+# ── blocks ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def blocks_page(read: BlocksRead, fold: Fold, now_ms: int) -> queries.BlocksPage:
+    """Answer who is kept out."""
+    room, _, user = read.after.partition(" ")
+    keys = (
+        (where, who)
+        for (where, who), until_ms in fold.blocks.items()
+        if (where == read.room or (not read.room and where.startswith(read.prefix)))
+        and (who == read.user or not read.user)
+        and (where, who) > (room, user)
+        and (not until_ms or now_ms < until_ms)
+    )
+    found = [_blocked(key, fold.blocks[key]) for key in heapq.nsmallest(read.limit + 1, keys)]
+    return _blocks_page(found, read.limit)
+
+
+def _blocked(key: tuple[str, str], until_ms: int) -> queries.Blocked:
+    room, user = key
+    everywhere = room == user_room(user)
+    return queries.Blocked(
+        address=f"user.{user}" if everywhere else f"room.{room}",
+        user=None if everywhere else user,
+        until_ms=until_ms or None,
+    )
+
+
+def _key_of(block: queries.Blocked) -> tuple[str, str]:
+    kind, _, name = block.address.partition(".")
+    return (user_room(name), name) if kind == "user" else (name, block.user or "")
+
+
+def _blocks_page(found: list[queries.Blocked], limit: int, *, more: bool = False) -> queries.BlocksPage:
+    """Return the first ``limit`` of these; ``more``: there are others behind them in any case."""
+    shown = found[:limit]
+    goes_on = shown and (more or len(found) > limit)
+    return queries.BlocksPage(blocks=shown, next=" ".join(_key_of(shown[-1])) if goes_on else "")
 
 
 # ── messages ────────────────────────────────────────────────────────────────────────────────────────────────

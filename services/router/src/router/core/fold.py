@@ -157,6 +157,13 @@ class Fold:
         return self._presence
 
     @property
+    def blocks(self) -> Mapping[tuple[str, str], int]:
+        """Who is kept out: (room, user) ▶ until when (ms since the Unix epoch; 0: for ever), also where that
+        has ended. A view.
+        """
+        return self._access.blocks
+
+    @property
     def watchers(self) -> RoomMembers:
         """Who watches the presence of which room. To be looked at, not changed."""
         return self._watchers

@@ -53,6 +53,7 @@ PRESENCE: Final = Verb("presence", queries.Presence, queries.PresencePage, "See 
 COUNT: Final = Verb("count", queries.Count, queries.Counted, "Count who is in a room", reads=True)
 HISTORY: Final = Verb("history", queries.History, queries.HistoryPage, "Read a room's messages", reads=True)
 ROOMS: Final = Verb("rooms", queries.Rooms, queries.RoomsPage, "List rooms", reads=True)
+BLOCKS: Final = Verb("blocks", queries.Blocks, queries.BlocksPage, "List who is blocked", reads=True)
 STATUS: Final = Verb("status", queries.Status, queries.Statuses, "See which users are online", reads=True)
 OVERVIEW: Final = Verb(
     "overview", installation.Overview, installation.Installation, "See how the installation is", reads=True
@@ -90,7 +91,7 @@ VERBS: Final[Mapping[str, Verb]] = {
     for verb in (
         PUBLISH, BATCH, BROADCAST,
         DISCONNECT, REMOVE, ADD, BLOCK, UNBLOCK, REVOKE,
-        PRESENCE, COUNT, HISTORY, ROOMS, STATUS, EXPLAIN,
+        PRESENCE, COUNT, HISTORY, ROOMS, BLOCKS, STATUS, EXPLAIN,
         OVERVIEW, SAMPLES, GATEWAYS, SHARDS,
     )
 }  # fmt: skip

@@ -75,6 +75,8 @@ class ShardReads:
         match reads.decoded(body):
             case reads.MembersRead() as read:
                 answer = reads.members(read, fold)
+            case reads.BlocksRead() as read:
+                answer = reads.blocks_page(read, fold, self._clock.wall_us() // 1_000)
             case reads.StatusRead() as read:
                 answer = reads.status(read, fold, self._activity)
             case reads.HistoryRead() as read:
