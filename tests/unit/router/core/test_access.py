@@ -37,7 +37,7 @@ def test_a_block_ends_by_the_time_of_the_entries():
     gateway_says(table, 12 * S)
     assert [table.bars(f"@{user}", user) for user in ("ann", "bob", "eve")] == [False, True, True]
     router_says(table, 14 * S)
-    assert list(table.blocks) == [("@bob", "bob")]
+    assert list(table.blocks.until) == [("@bob", "bob")]
     assert (table.unblock("@bob", "bob"), table.unblock("@bob", "bob")) == (True, False)
 
 

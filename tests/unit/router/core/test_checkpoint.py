@@ -220,7 +220,7 @@ def test_the_bytes_of_what_backends_commanded_are_pinned():
     back = checkpoint.decoded(0, 1, bodies)
     assert checkpoint.encoded(0, 1, back, 1_000) == bodies
     back.access.advance(9_000_000, forget=True)  # what ends by then is known to end
-    assert (back.access.blocks, list(back.access.revoked)) == ({}, [("bob", "")])
+    assert (back.access.blocks.until, list(back.access.revoked)) == ({}, [("bob", "")])
 
 
 def test_a_state_that_lacks_what_backends_commanded_is_none():

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from router.core import control_reads as reads
+from router.core.blocks import Blocks
 from router.core.feeds import Feeds
 from router.core.fold import Fold
 from router.core.history import History
@@ -120,7 +121,7 @@ def test_a_count_is_the_numbers_alone(log):
 
 def blocks(*names: tuple[str, str], until_ms: int = 0) -> Any:
     """Return what blocks_page looks at of a fold."""
-    return SimpleNamespace(blocks=dict.fromkeys(names, until_ms))
+    return SimpleNamespace(blocks=Blocks(dict.fromkeys(names, until_ms)))
 
 
 EVERYWHERE = ("@bob", "bob")

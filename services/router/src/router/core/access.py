@@ -22,6 +22,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from router.core.blocks import Blocks
 from router.core.dedup import SeenIds
 from warren.address import is_reserved
 from warren.envelope import Join
@@ -99,7 +100,7 @@ class Access:
         self.now_us = times.get("now", 0)  # the highest that any had, or the last moment
         self.forgotten_us = times.get("forgotten", 0)  # who was put out before that may be forgotten
         self.void_us = times.get("void", 0)  # what anybody was granted before that is void
-        self.blocks: dict[Key, int] = {} if blocks is None else blocks
+        self.blocks = Blocks(blocks)
         self.revoked: dict[Key, tuple[int, int]] = {} if revoked is None else revoked
         self.put_out: dict[Key, PutOut] = {} if put_out is None else put_out
         self.came: dict[str, int] = {} if came is None else came
@@ -125,8 +126,8 @@ class Access:
         now_ms, ends = at_us // 1_000, self._ends
         while forget and ends and ends[0][0] <= now_ms:
             until_ms, is_block, key = heapq.heappop(ends)
-            if is_block and self.blocks.get(key) == until_ms:
-                del self.blocks[key]
+            if is_block and self.blocks.until.get(key) == until_ms:
+                self.blocks.drop(key)
             elif not is_block and self.revoked.get(key, (0, 0))[1] == until_ms:
                 del self.revoked[key]
         if forget and self._voided_end_s * 1_000 <= now_ms:
@@ -146,12 +147,12 @@ class Access:
 
     def block(self, room: str, user: str, until_ms: int) -> None:
         """Keep a user out of a room (its own: out of all) until then; 0: until that is lifted."""
-        self.blocks[room, user] = until_ms
+        self.blocks.put((room, user), until_ms)
         self._ends_at(until_ms, True, (room, user))
 
     def unblock(self, room: str, user: str) -> bool:
         """Lift a block; False where there is none."""
-        return self.blocks.pop((room, user), None) is not None
+        return self.blocks.drop((room, user))
 
     def revoke(self, user: str, token_id: str, before_s: int, until_ms: int) -> None:
         """Keep out who comes by this token of the user, or by one that was issued before that."""
@@ -188,7 +189,7 @@ class Access:
 
     def bars(self, room: str, user: str) -> bool:
         """Say whether a user is kept out of a room."""
-        until_ms = self.blocks.get((room, user))
+        until_ms = self.blocks.until.get((room, user))
         return until_ms is not None and self._holds(until_ms)
 
     def judge(self, join: Join, *, member: bool) -> Denied | None:
@@ -272,7 +273,7 @@ class Access:
                 self._order_ends()
 
     def _order_ends(self) -> None:
-        ends = [(until_ms, True, key) for key, until_ms in self.blocks.items() if until_ms]
+        ends = [(until_ms, True, key) for key, until_ms in self.blocks.until.items() if until_ms]
         ends += [(until_ms, False, key) for key, (_, until_ms) in self.revoked.items() if until_ms]
         heapq.heapify(ends)
         self._ends = ends

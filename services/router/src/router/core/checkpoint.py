@@ -206,7 +206,7 @@ class Snapshot:
             _Section.PRESENCE: (state.presence.connections, _presence(state.presence.snapshot(), long)),
             _Section.WATCHERS: (state.watchers.memberships, _members(state.watchers.snapshot(), step)),
             _Section.ACCESS_TIMES: _sliced(state.access.times, step),
-            _Section.BLOCKS: _sliced(state.access.blocks, step),
+            _Section.BLOCKS: _sliced(state.access.blocks.until, step),
             _Section.REVOKED: _sliced(state.access.revoked, step),
             _Section.PUT_OUT: _sliced(state.access.put_out, step),
             _Section.CAME: _sliced(state.access.came, step),

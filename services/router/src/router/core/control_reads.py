@@ -8,8 +8,8 @@ nothing. Pure: the time is an argument.
 from __future__ import annotations
 
 import base64
-import heapq
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -229,16 +229,12 @@ def rooms_page(names: Iterable[str], limit: int, rooms: RoomMembers) -> queries.
 def blocks_page(read: BlocksRead, fold: Fold, now_ms: int) -> queries.BlocksPage:
     """Answer who is kept out."""
     room, _, user = read.after.partition(" ")
-    keys = (
-        (where, who)
-        for (where, who), until_ms in fold.blocks.items()
-        if (where == read.room or (not read.room and where.startswith(read.prefix)))
-        and (who == read.user or not read.user)
-        and (where, who) > (room, user)
-        and (not until_ms or now_ms < until_ms)
+    found = (
+        _blocked(key, until_ms)
+        for key, until_ms in fold.blocks.walk(read.room, read.prefix, (room, user))
+        if key[1] == (read.user or key[1]) and (not until_ms or now_ms < until_ms)
     )
-    found = [_blocked(key, fold.blocks[key]) for key in heapq.nsmallest(read.limit + 1, keys)]
-    return _blocks_page(found, read.limit)
+    return _blocks_page(list(islice(found, read.limit + 1)), read.limit)
 
 
 def _blocked(key: tuple[str, str], until_ms: int) -> queries.Blocked:

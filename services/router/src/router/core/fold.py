@@ -26,6 +26,7 @@ import msgspec
 
 from router.core import checkpoint, commands
 from router.core.access import Denied, revocations
+from router.core.blocks import Blocks
 from router.core.dedup import Place
 from router.core.effects import (
     Accepted,
@@ -157,10 +158,8 @@ class Fold:
         return self._presence
 
     @property
-    def blocks(self) -> Mapping[tuple[str, str], int]:
-        """Who is kept out: (room, user) ▶ until when (ms since the Unix epoch; 0: for ever), also where that
-        has ended. A view.
-        """
+    def blocks(self) -> Blocks:
+        """Who is kept out, also where that has ended. To be looked at, not changed."""
         return self._access.blocks
 
     @property
