@@ -1384,7 +1384,7 @@ class Blocked(TypedDict):
 
 
 class BlocksPage(TypedDict):
-    """Blocks that hold, by the names of rooms and users; those of everything first."""
+    """Blocks that hold, in the order of rooms and users; `@` and the user's name: of everything."""
 
     # The blocks of this page.
     blocks: list[Blocked]

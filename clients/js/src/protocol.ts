@@ -1382,7 +1382,7 @@ export interface Blocked {
   until_ms?: number;
 }
 
-/** Blocks that hold, by the names of rooms and users; those of everything first. */
+/** Blocks that hold, in the order of rooms and users; `@` and the user's name: of everything. */
 export interface BlocksPage {
   /** The blocks of this page. */
   blocks: Blocked[];

@@ -147,7 +147,7 @@ class Blocked(Result, frozen=True, kw_only=True):
 
 
 class BlocksPage(Result, frozen=True, kw_only=True):
-    """Blocks that hold, by the names of rooms and users; those of everything first."""
+    """Blocks that hold, in the order of rooms and users; `@` and the user's name: of everything."""
 
     blocks: Annotated[list[Blocked], says("The blocks of this page.")]
     next: Next = ""

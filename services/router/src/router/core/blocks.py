@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator
-from itertools import islice, takewhile
+from itertools import takewhile
 
 Key = tuple[str, str]  # room, user; the user's own room: all of them
 
@@ -47,8 +47,9 @@ class Blocks:
         """Walk those of one room (empty: of all whose names begin with ``prefix``) behind a key, in order,
         each with its end. Nothing may be changed meanwhile.
         """
-        begin = max(after, (room or prefix, ""))
-        behind = islice(self._order, bisect_right(self._order, begin), None)
+        order = self._order
+        begin = bisect_right(order, max(after, (room or prefix, "")))
+        behind = (order[at] for at in range(begin, len(order)))
         if room:
             found = takewhile(lambda key: key[0] == room, behind)
         else:
