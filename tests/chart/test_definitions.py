@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -122,19 +122,11 @@ def ground(rabbit: Rabbit, tmp_path: Path) -> Iterator[Ground]:
         "users": [{"name": user, "password": PASSWORD, "tags": ""} for user in users],
         "permissions": [{"user": user, "vhost": vhost, **permissions} for user, permissions in users.items()],
     }
-    bring_in(rabbit, tmp_path, wanted)
+    rabbit.node.import_definitions(wanted)
     try:
         yield Ground(rabbit, vhost)
     finally:
         rabbit.node.delete_vhost(vhost)
-
-
-def bring_in(rabbit: Rabbit, folder: Path, wanted: Mapping[str, object]) -> None:
-    """Import definitions."""
-    path = folder / "definitions.json"
-    path.write_text(json.dumps(wanted))
-    path.chmod(0o644)
-    rabbit.ctl("import_definitions", str(path))
 
 
 @pytest.fixture
@@ -215,7 +207,7 @@ async def test_services_take_what_was_declared_by_hand(
     topology = Topology("warren", SHARDS)
     made = definitions(topology, ground.vhost)
     made["users"], made["permissions"] = [], []  # those of the fixture have a password
-    await asyncio.to_thread(bring_in, ground.rabbit, tmp_path, made)
+    await asyncio.to_thread(ground.rabbit.node.import_definitions, made)
 
     def durable() -> set[str]:
         return set(

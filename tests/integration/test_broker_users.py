@@ -4,11 +4,9 @@ work, and one step beyond is refused with 403.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import quote
 
 import pika
@@ -67,7 +65,7 @@ class Site:
 
 
 @pytest.fixture
-def site(rabbit: Rabbit, tmp_path: Path) -> Iterator[Site]:
+def site(rabbit: Rabbit) -> Iterator[Site]:
     """All of it comes by one import; without their virtual host the users have no rights."""
     vhost = rabbit.prefix()
     made = definitions(TOPOLOGY, vhost)
@@ -92,10 +90,7 @@ def site(rabbit: Rabbit, tmp_path: Path) -> Iterator[Site]:
             "read": "",
         },
     ]
-    path = tmp_path / "definitions.json"
-    path.write_text(json.dumps(made))
-    path.chmod(0o644)
-    rabbit.ctl("import_definitions", str(path))
+    rabbit.node.import_definitions(made)
     try:
         yield Site(rabbit, vhost)
     finally:

@@ -530,6 +530,22 @@ async def test_a_hole_in_a_room_is_caught_up(rig: Rig):
     assert rig.told() == [("CHAT", 1)]
 
 
+async def test_clients_are_told_whichever_connection_is_known_to_be_gone_first(rig: Rig):
+    """Also while the other one still seems to take what is published; and when both are back."""
+    assert rig.presence.is_up
+    rig.bus._whole.set(False)
+    assert rig.bus.up
+    assert rig.presence.state == "down"
+    assert [message["type"] for message in rig.transport.messages()] == ["DEGRADED"]
+    assert b"bus_up 0.0" in rig.metrics.render()[0]
+    rig.bus._told_blocked.set(True)
+    rig.bus._told_blocked.set(False)
+    assert rig.presence.state == "down"
+    rig.bus._whole.set(True)
+    assert rig.presence.state == "up"
+    assert [message["type"] for message in rig.transport.messages()] == ["DEGRADED", "RESTORED"]
+
+
 async def test_a_fault_in_one_body_is_no_end(rig: Rig):
     """It is counted, and the next one is taken."""
     rig.uplink.answered = None  # type: ignore[assignment, method-assign]

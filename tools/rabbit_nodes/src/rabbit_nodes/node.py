@@ -9,6 +9,7 @@ start.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
 import shutil
@@ -16,6 +17,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -181,6 +183,14 @@ class RabbitNode:
         if done.returncode != 0:
             raise RuntimeError(f"rabbitmqctl {' '.join(arguments)}: {(done.stderr or done.stdout).strip()}")
         return done.stdout
+
+    def import_definitions(self, definitions: Mapping[str, object]) -> None:
+        """Have the node take these. Raises RuntimeError with its complaint."""
+        name = "definitions.json"
+        path = self.folder / name
+        path.write_text(json.dumps(definitions))
+        path.chmod(0o644)  # it may run as another user
+        self.ctl("import_definitions", str(self.own_folder / name))
 
     def add_vhost(self, name: str) -> str:
         """Make a virtual host that the user guest may use, and return its URL (1.3 s)."""

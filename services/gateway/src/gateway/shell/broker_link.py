@@ -83,6 +83,9 @@ class BrokerLink:
         self._clock = clock
         self._metrics = metrics
         self._connecting: asyncio.Task[None] | None = None
+        # Whether the bus has told that one of its two connections is gone. The other may still seem to take
+        # what is published then, and that it is gone too is not told again.
+        self._is_gone = False
         self.refused = asyncio.Event()  # the broker can never be had: its topology is of other settings
         metrics.bus_up.set(0)
         ends.bus.watch(self._bus_changed)
@@ -119,7 +122,7 @@ class BrokerLink:
         ends = self._ends
         try:
             await ends.bus.start()
-            self._bus_is(ends.bus)
+            self._look()
             await ends.own_queue.start(self)
             await ends.calls.start()
             ends.uplink.begin()
@@ -131,19 +134,22 @@ class BrokerLink:
 
     # ── the broker ──────────────────────────────────────────────────────────────────────────────────────────
 
-    def _bus_is(self, bus: Bus) -> None:
-        self._metrics.bus_up.set(bus.up)
-        self._do(self._presence.bus_changed(up=bus.up, blocked=bus.blocked))
+    def _look(self) -> None:
+        bus = self._ends.bus
+        up = bus.up and not self._is_gone
+        self._metrics.bus_up.set(up)
+        self._do(self._presence.bus_changed(up=up, blocked=bus.blocked))
 
     def _bus_changed(self, up: bool) -> None:
         event(_log, "bus_restored" if up else "bus_degraded", level=logging.INFO if up else logging.WARNING)
-        self._bus_is(self._ends.bus)
+        self._is_gone = not up
+        self._look()
 
     def _bus_blocked(self, blocked: bool) -> None:
         self._metrics.bus_blocked.set(blocked)
         name, level = ("bus_blocked", logging.WARNING) if blocked else ("bus_unblocked", logging.INFO)
         event(_log, name, level=level)
-        self._bus_is(self._ends.bus)
+        self._look()
 
     def tick(self, now: float) -> None:
         """Do what is due, and tell the senders of messages that have waited too long."""
