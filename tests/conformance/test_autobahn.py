@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 from tests.support.eventually import eventually
-from tests.support.ports import free_port
+from tests.support.ports import embedded_port
 
 BUILT = os.environ.get("WARREN_TEST_CONFORMANCE", "")
 SUITE = Path(BUILT) / "autobahn" / "bin" / "wstest"
@@ -52,7 +52,7 @@ pytestmark = [
 @pytest.fixture
 async def address(tmp_path: Path) -> AsyncIterator[str]:
     """A gateway, a router and a bus in one process; the address of its echo."""
-    port = free_port()
+    port = embedded_port()
     environment = {**os.environ, **LIMITS, "PORT": str(port), "WARREN_LOG_LEVEL": "warning"}
     with (tmp_path / "server.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from tests.support.js_client import run_script
-from tests.support.ports import free_port
+from tests.support.ports import embedded_port
 from tests.support.proxy import Proxy
 
 from embedded.app import Embedded
@@ -146,7 +146,7 @@ bob.close();
 @asynccontextmanager
 async def gateway(**env: str) -> AsyncIterator[str]:
     """Run a gateway of an embedded Warren with its default limits; give its address."""
-    embedded = Embedded(read_embedded({"PORT": str(free_port()), "WARREN_ROUTER_API_PORT": "0", **env}))
+    embedded = Embedded(read_embedded({"PORT": str(embedded_port()), "WARREN_ROUTER_API_PORT": "0", **env}))
     begun: list[Part] = []
     try:
         for part in embedded.parts():

@@ -19,7 +19,7 @@ import orjson
 import pytest
 from scripts.dev.run_rabbit import BROKER_PORT, DEFAULT_PORT, notify_command
 from tests.support.client import connect
-from tests.support.ports import free_port
+from tests.support.ports import embedded_port
 
 from embedded.app import Embedded
 from embedded.settings import read_embedded
@@ -33,7 +33,7 @@ COMMANDS = [line for kind, text in BLOCKS if kind == "sh" for line in text.split
 @asynccontextmanager
 async def running() -> AsyncIterator[Embedded]:
     """What make run starts, on other ports."""
-    embedded = Embedded(read_embedded({"PORT": str(free_port())}))
+    embedded = Embedded(read_embedded({"PORT": str(embedded_port())}))
     begun = []
     try:
         for part in embedded.parts():

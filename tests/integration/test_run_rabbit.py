@@ -5,11 +5,9 @@ afterwards.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -21,7 +19,7 @@ import psutil
 import pytest
 from tests.support.client import connect
 from tests.support.eventually import eventually, stretched
-from tests.support.ports import free_port
+from tests.support.ports import free_beside
 
 from rabbit_nodes.child import Child
 from rabbit_nodes.ports import PORTS_VARIABLE
@@ -38,22 +36,11 @@ runpy.run_module("scripts.dev.run_rabbit", run_name="__main__")
 """
 
 
-def _three_ports() -> int:
-    """Return a free port whose next two, tenth and eleventh are free too."""
-    for _ in range(50):
-        port = free_port()
-        with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
-            for each in (port + 1, port + 2, port + 10, port + 11):
-                stack.enter_context(contextlib.closing(socket.socket())).bind(("127.0.0.1", each))
-            return port
-    raise RuntimeError("no three free ports side by side")
-
-
 class Run:
     """One run of the command, with a folder for temporary files of its own."""
 
     def __init__(self, folder: Path) -> None:
-        self.port = _three_ports()
+        self.port = free_beside(1, 2, 10, 11)
         self.folder = folder / "temporary"
         self.folder.mkdir()
         self.output = folder / "output"

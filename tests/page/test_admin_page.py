@@ -8,7 +8,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -24,7 +23,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, Route, expect, sync_playwright
 from tests.support.axe import RUN_AXE
 from tests.support.eventually import stretched
-from tests.support.ports import free_ports
+from tests.support.ports import embedded_port
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
@@ -104,22 +103,10 @@ class Installation:
         self._open.close()
 
 
-def _port() -> int:
-    """Return a free port whose neighbour and tenth are free too."""
-    for _ in range(50):
-        (port,) = free_ports(1)
-        with suppress(OSError):
-            for each in (port + 1, port + 10):
-                with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", each))
-            return port
-    raise RuntimeError("no free ports")
-
-
 @pytest.fixture(scope="module")
 def warren(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """Return the running installation, which all tests here share."""
-    folder, port = tmp_path_factory.mktemp("admin"), _port()
+    folder, port = tmp_path_factory.mktemp("admin"), embedded_port()
     keys = folder / "keys.yaml"
     listed = [
         {"name": name, "sha256": hash_of(name.encode()), "scopes": scopes} for name, scopes in KEYS.items()

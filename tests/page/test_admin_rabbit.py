@@ -110,7 +110,7 @@ async def test_a_kick_on_the_page_closes_a_real_client_wherever_it_is(
     )
     await expect(second.get_by_text("All 4 shards are spoken for")).to_be_visible(timeout=20_000)
     await expect(_tile(second, "Connections")).to_have_text("1", timeout=20_000)
-    await expect(first.locator(".trouble:visible")).to_contain_text(
+    await expect(first.locator(".trouble:visible").first).to_contain_text(
         "The router can't be reached", timeout=20_000
     )
     await asyncio.gather(bob.close(), *(client.close() for client in clients))

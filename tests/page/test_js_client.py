@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, Route, async_playwright
 from tests.support.eventually import eventually
-from tests.support.ports import free_port
+from tests.support.ports import embedded_port
 from tests.support.proxy import Proxy
 
 from embedded.app import Embedded
@@ -46,7 +46,7 @@ pytestmark = [pytest.mark.page, pytest.mark.slow, pytest.mark.xdist_group("page"
 @asynccontextmanager
 async def gateway() -> AsyncIterator[int]:
     """Run an embedded Warren; give a gateway's port."""
-    port = free_port()
+    port = embedded_port()
     embedded = Embedded(read_embedded({"PORT": str(port), "WARREN_ROUTER_API_PORT": "0"}))
     begun: list[Part] = []
     try:

@@ -17,7 +17,8 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect
 from tests.support.axe import RUN_AXE
 from tests.support.eventually import stretched
-from tests.support.js_site import await_page, two_ports
+from tests.support.js_site import await_page
+from tests.support.ports import embedded_port
 
 from rabbit_nodes.child import Child
 
@@ -39,7 +40,7 @@ expect.set_options(timeout=10_000)
 @pytest.fixture(scope="module")
 def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """The first gateway's port of an embedded Warren, which must end in time and leave nothing behind."""
-    port = two_ports()
+    port = embedded_port()
     log = tmp_path_factory.mktemp("embedded") / "log"
     env = {name: value for name, value in os.environ.items() if not name.startswith(("WARREN_", "OTEL_"))}
     with log.open("wb") as output:

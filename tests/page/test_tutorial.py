@@ -18,10 +18,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from tests.support.js_package import NPM, run
-from tests.support.js_site import ROOT, await_page, embedded, two_ports
+from tests.support.js_site import ROOT, await_page, embedded
+from tests.support.ports import embedded_port, free_port
 
 from rabbit_nodes.child import Child
-from rabbit_nodes.ports import free_port
 
 pytestmark = [pytest.mark.page, pytest.mark.slow, pytest.mark.xdist_group("page")]
 
@@ -64,7 +64,12 @@ def test_all_files_of_the_tutorial_are_found() -> None:
 
 def test_the_steps_of_the_tutorial_make_a_chat(browser: Browser, package: Path, tmp_path: Path) -> None:
     """Two people with tokens talk in the page of one's own, see each other, and hear the backend."""
-    ports = {"8080": (gateway := two_ports()), "8090": gateway + 10, "5173": free_port(), "3001": free_port()}
+    ports = {
+        "8080": (gateway := embedded_port()),
+        "8090": gateway + 10,
+        "5173": free_port(),
+        "3001": free_port(),
+    }
 
     def here(text: str) -> str:
         """Put free ports in place of those of the text."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import http.server
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -17,9 +16,9 @@ from pathlib import Path
 from urllib.error import URLError
 
 import pytest
+from tests.support.ports import embedded_port
 
 from rabbit_nodes.child import Child
-from rabbit_nodes.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ROOT / "clients/js/src"
@@ -113,7 +112,7 @@ def embedded(folder: Path, port: int = 0, **settings: str) -> Iterator[int]:
     """Run an embedded Warren; give the first gateway's port (0: a free one), whose neighbour is the second
     one's. ``folder`` takes its log, in which there may be no traceback at the end.
     """
-    port, log = port or two_ports(), folder / "log"
+    port, log = port or embedded_port(), folder / "log"
     env = {name: value for name, value in os.environ.items() if not name.startswith(("WARREN_", "OTEL_"))}
     with log.open("wb") as output:
         command = [sys.executable, "-m", "embedded"]
@@ -124,13 +123,3 @@ def embedded(folder: Path, port: int = 0, **settings: str) -> Iterator[int]:
         finally:
             child.kill()
     assert "Traceback" not in log.read_text(), log.read_text()
-
-
-def two_ports() -> int:
-    """Return a free port whose neighbour is free too."""
-    for _ in range(50):
-        port = free_port()
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port + 1))
-            return port
-    raise RuntimeError("no two free ports side by side")

@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 
 import aiohttp
 from tests.support.eventually import eventually
-from tests.support.ports import free_port
+from tests.support.ports import embedded_port
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as websocket
 from websockets.exceptions import ConnectionClosed
@@ -237,7 +237,11 @@ async def pusher_installation(
     """Run an embedded Warren that serves these apps."""
     file = folder / "apps.yaml"
     file.write_text(apps)
-    given = {"PORT": str(free_port()), "WARREN_PUSHER_APPS_FILE": str(file), "WARREN_GATEWAY_GRACE_MS": "0"}
+    given = {
+        "PORT": str(embedded_port()),
+        "WARREN_PUSHER_APPS_FILE": str(file),
+        "WARREN_GATEWAY_GRACE_MS": "0",
+    }
     embedded = Embedded(read_embedded({**given, **env}))
     begun: list[Part] = []
     try:

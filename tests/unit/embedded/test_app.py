@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from aiohttp import ClientSession
 from tests.support.client import connect
-from tests.support.ports import free_port
+from tests.support.ports import embedded_port
 
 from embedded.app import Embedded
 from embedded.settings import read_embedded
@@ -34,7 +34,7 @@ async def test_its_last_part_has_begun_when_every_shard_is_spoken_for():
     """Then a message is acknowledged without waiting for a router that listens first; before, it says what is
     lacking.
     """
-    embedded = Embedded(read_embedded({"PORT": str(free_port()), "WARREN_ROUTER_API_PORT": "0"}))
+    embedded = Embedded(read_embedded({"PORT": str(embedded_port()), "WARREN_ROUTER_API_PORT": "0"}))
     assert embedded.lacking() is not None
     async with running(embedded) as parts:
         assert parts[-1].name == "first message"
@@ -55,7 +55,7 @@ async def test_alone_in_its_process_a_router_does_not_listen_for_others():
 
 async def test_the_probes_addresses_answer():
     """Each of the three internal ports that it names has probes and metrics."""
-    embedded = Embedded(read_embedded({"PORT": str(free_port()), "WARREN_ROUTER_API_PORT": "0"}))
+    embedded = Embedded(read_embedded({"PORT": str(embedded_port()), "WARREN_ROUTER_API_PORT": "0"}))
     async with running(embedded), ClientSession() as session:
         assert [name for name, _ in embedded.internal] == ["router", "gateway 1", "gateway 2"]
         for _, address in embedded.internal:
@@ -66,7 +66,7 @@ async def test_the_probes_addresses_answer():
 
 async def test_its_service_answers_and_a_durable_answer_is_a_message():
     """With nothing but Python: REQUEST goes by the bus as it would by RabbitMQ."""
-    embedded = Embedded(read_embedded({"PORT": str(free_port()), "WARREN_ROUTER_API_PORT": "0"}))
+    embedded = Embedded(read_embedded({"PORT": str(embedded_port()), "WARREN_ROUTER_API_PORT": "0"}))
     async with (
         running(embedded),
         await connect(f"ws://{embedded.addresses[0]}/ws", user="ann") as ann,
