@@ -101,5 +101,5 @@ async def test_applications_notice_nothing_of_a_rolling_restart(pods: Pods, tmp_
         each["name"]: [] for each in found
     }
     assert [each["name"] for each in found if each["acked"] != each["count"]] == []
-    assert all(each["count"] >= 20 for each in found)
-    assert all(each["reloads"] >= 3 for each in found if "kept" in each["name"])
+    assert all(each["count"] > 20 for each in found)
+    assert all(each["reloads"] > 2 for each in found if "kept" in each["name"])

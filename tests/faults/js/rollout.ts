@@ -12,7 +12,7 @@ const [ports, kinds] = process.argv.slice(2).map((each) => each.split(",")) as [
 const ROOM = "rollout";
 const EVERY_MS = 150;
 const RELOAD_MS = 1_300;
-const MESSAGES = 20; // each says as many at least
+const MESSAGES = 21; // each says as many at least
 const RELOADS = 3; // and a page is loaded again so often
 const pause = (ms: number) => new Promise((then) => setTimeout(then, ms));
 let isOver = false;

@@ -276,25 +276,19 @@ def _room(address: str) -> str:
 def _read(verb: Verb, body: bodies.Body) -> Command | Problem:
     """Return a command that only asks."""
     read: AnyRead
+    after = cursor_of(getattr(body, "cursor", ""))
+    if after is None:
+        return invalid([Fault("/cursor", "is none that was given out")])
     match body:
         case queries.Presence():
-            after = cursor_of(body.cursor)
-            if after is None:
-                return invalid([Fault("/cursor", "is none that was given out")])
             read = MembersRead(_room(body.address), body.limit, after)
         case queries.Count():
             read = MembersRead(_room(body.address), 0, "")
         case queries.History():
             read = HistoryRead(_room(body.address), body.before, body.limit)
         case queries.Rooms():
-            after = cursor_of(body.cursor)
-            if after is None:
-                return invalid([Fault("/cursor", "is none that was given out")])
             read = RoomsRead(body.prefix, body.limit, after)
         case queries.Blocks():
-            after = cursor_of(body.cursor)
-            if after is None:
-                return invalid([Fault("/cursor", "is none that was given out")])
             if body.room and body.prefix:
                 return invalid([Fault("/prefix", "there is a room too: say one of them")])
             read = BlocksRead(body.room or "", body.prefix, body.user or "", body.limit, after)

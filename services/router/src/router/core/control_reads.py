@@ -232,7 +232,7 @@ def blocks_page(read: BlocksRead, fold: Fold, now_ms: int) -> queries.BlocksPage
     found = (
         _blocked(key, until_ms)
         for key, until_ms in fold.blocks.walk(read.room, read.prefix, (room, user))
-        if key[1] == (read.user or key[1]) and (not until_ms or now_ms < until_ms)
+        if read.user in ("", key[1]) and (not until_ms or now_ms < until_ms)
     )
     return _blocks_page(list(islice(found, read.limit + 1)), read.limit)
 
